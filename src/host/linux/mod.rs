@@ -1,0 +1,5 @@
+//! The real kernel.
+pub mod files;
+pub mod launch;
+pub mod netlink;
+pub mod nft;

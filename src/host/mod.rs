@@ -1,0 +1,2 @@
+//! The only room that touches the kernel.
+pub mod linux;

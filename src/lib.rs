@@ -1,0 +1,37 @@
+//! Pontoon: networks and volumes for any container runtime. This page is the map.
+//!
+//! # Rooms
+//! | room | does | never |
+//! |---|---|---|
+//! | [`model`] | the nouns, `Command`, `Reply`, `Event`, and `kernel::Item` | I/O, clock, log |
+//! | [`ipam`] | pools and addresses, pure | I/O |
+//! | [`plan`] | promises -> wanted kernel items; difference -> ordered operations; DNS view | I/O |
+//! | [`store`] | the ledger: what was promised, durable before it is acted on | decides |
+//! | [`host`] | the kernel: netlink, nftables, namespaces, mounts, processes; `linux` and `fake` | knows a promise |
+//! | [`engine`] | the one writer: check, commit, apply, publish | speaks a dialect |
+//! | [`dns`] | answers from the published names; forwards the rest | trusts a source address |
+//! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
+//! | [`api`] | doorways over HTTP: native | holds state |
+//! | [`client`], [`cli`] | the native API from the other end, and the command line | touches the kernel itself |
+//!
+//! Arrows point one way: `main -> doorways -> engine -> {plan -> ipam, store, host, dns, volume} -> model`.
+//!
+//! # Invariants (tests/tidy.rs checks what can be checked)
+//! 1. Only `host` names netlink, setns, mount, child processes, /proc and /sys.
+//! 2. Only `engine` changes promised state; every other room reads a published, immutable view.
+//! 3. `model`, `ipam` and `plan` are synchronous, have no clock and no I/O, and never log.
+//! 4. Words of one dialect stay in their doorway.
+//! 5. Boot, an API call and the repair of drift run the same apply code.
+//! 6. `setns` happens on OS threads that are lent to `host` and return home or die, never on a tokio worker.
+//! 7. Everything we create bears our mark; nothing unmarked is changed or deleted.
+pub mod api;
+pub mod cli;
+pub mod dns;
+pub mod engine;
+pub mod error;
+pub mod host;
+pub mod ipam;
+pub mod model;
+pub mod plan;
+pub mod store;
+pub mod volume;

@@ -1,0 +1,144 @@
+//! Ids, object names and interface names.
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// 32 random bytes, written as 64 lower-case hex digits; 12 of them are the short form.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, schemars::JsonSchema)]
+#[schemars(transparent)]
+pub struct Id(#[schemars(with = "String")] [u8; 32]);
+
+impl Id {
+    /// The id these bytes spell; whoever calls brings the randomness.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Id(bytes)
+    }
+    /// First 12 hex digits.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = || Error::invalid(format!("invalid id {text:?}: 64 lower-case hex digits are needed"));
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| bad())?;
+        }
+        Ok(Id(bytes))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.short())
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> std::result::Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        Id::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Makes a newtype over `String` whose values pass `$check`; it reads and writes as a plain string.
+macro_rules! checked_text {
+    ($type:ident, $check:path) => {
+        impl $type {
+            pub fn parse(text: &str) -> Result<Self> {
+                $check(text)?;
+                Ok($type(text.to_owned()))
+            }
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+        impl TryFrom<String> for $type {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self> {
+                $check(&text)?;
+                Ok($type(text))
+            }
+        }
+        impl From<$type> for String {
+            fn from(value: $type) -> String {
+                value.0
+            }
+        }
+        impl std::str::FromStr for $type {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+/// The name of a network, sandbox or volume: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 255 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Name(String);
+checked_text!(Name, check_name);
+
+/// A Linux interface name: 1 to 15 bytes, no blank, slash or colon, not `.` or `..` (dev_valid_name, net/core/dev.c).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct IfName(String);
+checked_text!(IfName, check_ifname);
+
+fn check_name(text: &str) -> Result<()> {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    match first && rest && text.len() <= 255 {
+        true => Ok(()),
+        false if text.is_empty() => Err(Error::invalid("invalid name: it is empty")),
+        false => Err(Error::invalid(format!(
+            "invalid name {text:?}: use letters, digits, '_', '.' and '-', the first a letter or a digit, at most 255"
+        ))),
+    }
+}
+
+fn check_ifname(text: &str) -> Result<()> {
+    let fine = !text.is_empty()
+        && text.len() <= 15
+        && text != "."
+        && text != ".."
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%'));
+    match fine {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "invalid interface name {text:?}: 1 to 15 visible characters without '/', ':' or '%' are needed"
+        ))),
+    }
+}

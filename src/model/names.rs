@@ -1,0 +1,1 @@
+//! DNS names as published: who is called what, and who may ask.
