@@ -1,1 +1,174 @@
-//! (being written)
+//! The one writer. A `Command` is checked against the view, promised in the ledger, applied to the kernel, published,
+//! and answered, in this order; nothing else changes a promise. It speaks no dialect and touches the kernel only
+//! through `host`.
+//!
+//! ```text
+//!  caller -> [queue] -> decide -> commit -> apply -> publish -> reply
+//!                       `------ one batch shares a commit ----'
+//! ```
+//! One thread does it all: the kernel's RTNL is one lock, so more threads would add latency and no speed
+//! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit.
+mod boot;
+mod books;
+mod change;
+mod decide;
+mod endpoint;
+mod ends;
+mod events;
+mod filters;
+mod housekeeping;
+mod mounts;
+mod network;
+mod pools;
+mod query;
+mod sandbox;
+mod undo;
+mod view;
+mod volume;
+mod writer;
+
+pub use decide::{Settings, event, random_id};
+pub use events::Events;
+pub use housekeeping::Progress;
+pub use view::View;
+pub use writer::{Message, Parts};
+
+use crate::{
+    error::{Error, Result},
+    model::{
+        Command, Id, Reply,
+        names::Names,
+        reply::{Finding, SystemInfo},
+    },
+    volume::Volumes,
+};
+use arc_swap::ArcSwap;
+use std::{
+    net::{IpAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+/// Gets the answer to a call; from any thread, once.
+pub type Answer = Box<dyn FnOnce(Result<Reply>) + Send>;
+
+/// Who serves 127.0.0.11 in sandboxes, and knows the host's nameservers.
+pub trait Resolvers: Send + Sync {
+    fn serve(&self, sandbox: Id, udp: UdpSocket, tcp: TcpListener);
+    /// Both sockets are closed when it returns.
+    fn stop(&self, sandbox: Id);
+    fn nameservers(&self) -> Vec<IpAddr>;
+    /// The host's resolv.conf.
+    fn resolv_conf(&self) -> String;
+}
+
+/// What the daemon knows of itself and its surroundings.
+pub trait Probe: Send + Sync {
+    fn info(&self, view: &View) -> SystemInfo;
+    fn doctor(&self, view: &View) -> Vec<Finding>;
+}
+
+/// What everybody else reads: the last published state.
+#[derive(Default)]
+pub struct Published {
+    pub view: ArcSwap<View>,
+    pub names: Arc<ArcSwap<Names>>,
+}
+
+/// The way to the writer, shared by all doorways.
+#[derive(Clone)]
+pub struct Engine {
+    queue: mpsc::Sender<Message>,
+    pub published: Arc<Published>,
+    pub events: Arc<Events>,
+    resolvers: Arc<dyn Resolvers>,
+    probe: Arc<dyn Probe>,
+    volumes: Arc<dyn Volumes>,
+    root: PathBuf,
+    settings: Settings,
+}
+
+impl Engine {
+    /// Starts the writer's thread; returns when the promises are read and the kernel is as they say.
+    pub fn start(parts: Parts, probe: Arc<dyn Probe>) -> Result<(Self, std::thread::JoinHandle<()>)> {
+        let engine = Engine {
+            queue: parts.queue.0.clone(),
+            published: parts.published.clone(),
+            events: parts.events.clone(),
+            resolvers: parts.resolvers.clone(),
+            volumes: parts.volumes.clone(),
+            root: parts.root.clone(),
+            settings: parts.settings.clone(),
+            probe,
+        };
+        let (ready, started) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || writer::run(parts, ready));
+        let thread = thread.map_err(|error| Error::os("start the engine's thread", &error))?;
+        match started.recv() {
+            Ok(Ok(())) => Ok((engine, thread)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::internal("the engine's thread ended while it started")),
+        }
+    }
+
+    pub fn view(&self) -> Arc<View> {
+        self.published.view.load_full()
+    }
+
+    /// Does it take long (sizes, many removals)? Then it wants a thread of its own.
+    pub fn is_slow(command: &Command) -> bool {
+        use Command::*;
+        matches!(command, SystemDf(_) | SystemDoctor(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_))
+    }
+
+    /// Answers at once from the view, or queues for the writer. Slow commands go to `execute`.
+    pub fn submit(&self, command: Command, answer: Answer) {
+        match self.query(&command) {
+            Some(reply) => answer(reply),
+            None => {
+                if let Err(mpsc::SendError(Message::Call { answer, .. })) =
+                    self.queue.send(Message::Call { command, answer })
+                {
+                    answer(Err(Error::unavailable("the daemon is stopping")));
+                }
+            }
+        }
+    }
+
+    /// Does `command` and waits for the answer. Blocks: not for a tokio worker.
+    pub fn execute(&self, command: Command, progress: &Progress<'_>) -> Result<Reply> {
+        if let Some(reply) = self.housekeeping(&command, progress) {
+            return reply;
+        }
+        let (send, receive) = mpsc::channel();
+        self.submit(command, Box::new(move |reply| drop(send.send(reply))));
+        receive.recv().unwrap_or_else(|_| Err(Error::unavailable("the daemon is stopping")))
+    }
+
+    /// Tells the writer that it is over. With no sandbox left, the kernel is left as it was found.
+    pub fn stop(&self) {
+        let _ = self.queue.send(Message::Stop);
+    }
+
+    fn query(&self, command: &Command) -> Option<Result<Reply>> {
+        let (view, root) = (self.view(), &self.root);
+        Some(match command {
+            Command::NetworkList(filters) => query::networks(&view, filters).map(Reply::Networks),
+            Command::NetworkInspect(which) => view
+                .find_network(&which.name)
+                .map(|network| Reply::Network(Box::new(query::network_info(&view, &network, true)))),
+            Command::SandboxList(filters) => query::sandboxes(&view, root, filters).map(Reply::Sandboxes),
+            Command::SandboxInspect(which) => view.find_sandbox(&which.name).map(|sandbox| {
+                let strict = self.settings.strict_default_bridge;
+                let files = crate::plan::files::files(&sandbox, &*view, strict, &self.resolvers.resolv_conf());
+                Reply::Sandbox(Box::new(query::sandbox_info(&view, root, &sandbox, Some(files))))
+            }),
+            Command::VolumeList(filters) => query::volumes(&view, root, filters).map(Reply::Volumes),
+            Command::VolumeInspect(which) => {
+                view.find_volume(&which.name).map(|volume| Reply::Volume(query::volume_info(&view, root, &volume)))
+            }
+            Command::SystemInfo(_) => Ok(Reply::Info(Box::new(self.probe.info(&view)))),
+            _ => return None,
+        })
+    }
+}

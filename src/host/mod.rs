@@ -1,2 +1,83 @@
-//! The only room that touches the kernel.
+//! The only room that touches the kernel: netlink, nftables, namespaces, mounts, processes. It knows no promise;
+//! it is told what to do and tells what is there.
+pub mod fake;
 pub mod linux;
+
+use crate::{
+    error::Result,
+    model::{
+        Id, IfName, Subnet,
+        kernel::{Item, Op},
+        sandbox::Process,
+    },
+};
+use std::{
+    net::{TcpListener, UdpSocket},
+    path::Path,
+};
+
+/// A kernel. Called from one thread, which it may send into other namespaces and always gets home.
+pub trait Host: Send {
+    /// Carries the operations out, in order. Adding what is there and removing what is gone is fine.
+    /// After an error some may be done: the caller removes what it wanted.
+    fn apply(&mut self, ops: &[Op]) -> Result<Applied>;
+
+    /// What is there that bears our mark. `wanted` says in which namespaces to look.
+    fn observe(&mut self, wanted: &[Item]) -> Result<Vec<Item>>;
+
+    /// Waits elsewhere until these links are gone, then calls `done`. Returns at once.
+    fn bury(&mut self, leaving: Vec<Leaving>, done: Done);
+
+    /// What of the host's network a new subnet or bridge must not collide with.
+    fn facts(&mut self) -> Result<Facts>;
+
+    /// Inode of the network namespace at `path`; an error if it is none, or the host's own.
+    fn namespace(&mut self, path: &Path) -> Result<u64>;
+
+    /// The process with this number, as it can be recognised later. Not found: it is gone.
+    fn process(&mut self, pid: u32) -> Result<Process>;
+
+    /// From now on the end of this process, or of the file at this path, is told to whoever started the host.
+    fn watch(&mut self, sandbox: Id, sign: Sign) -> Result<()>;
+    fn forget(&mut self, sandbox: Id);
+
+    /// Sends SIGTERM, or SIGKILL if `force`. A process that is gone is fine.
+    fn end(&mut self, process: Process, force: bool) -> Result<()>;
+
+    /// Takes everything of this instance away and sets what was switched on back.
+    fn leave(&mut self) -> Result<()>;
+}
+
+/// Called once, from any thread.
+pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// What came of applying.
+#[derive(Default)]
+pub struct Applied {
+    /// Sockets at 127.0.0.11 of sandboxes whose `Resolver` was added.
+    pub resolvers: Vec<(Id, UdpSocket, TcpListener)>,
+    /// Links that are on their way out: to be handed to `bury`.
+    pub leaving: Vec<Leaving>,
+}
+
+/// The host end of a link that is being deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    pub index: u32,
+    pub name: IfName,
+}
+
+/// What tells that a sandbox has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    Process(Process),
+    Path(std::path::PathBuf),
+}
+
+/// What the host's own network occupies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Prefixes of routes and addresses.
+    pub subnets: Vec<Subnet>,
+    pub interfaces: Vec<IfName>,
+}

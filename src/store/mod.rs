@@ -1,1 +1,40 @@
-//! (being written)
+//! The ledger: what was promised, durable before anybody acts on it. It keeps records and decides nothing.
+//!
+//! redb under `<root>/state.redb`; values are JSON, so that `pontoon dump` and a person can read them. Addresses in
+//! use, names and nft elements are derived from these records and never stored.
+mod redb_ledger;
+
+use crate::{
+    error::Result,
+    model::{Network, Sandbox, Volume},
+};
+pub use redb_ledger::{RedbLedger, SCHEMA};
+
+/// Where a record lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    Networks,
+    Sandboxes,
+    Volumes,
+}
+
+/// One record to be written, or deleted (`value` none).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    pub table: Table,
+    pub key: String,
+    pub value: Option<Vec<u8>>,
+}
+
+/// All promises, as read at start.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Contents {
+    pub networks: Vec<Network>,
+    pub sandboxes: Vec<Sandbox>,
+    pub volumes: Vec<Volume>,
+}
+
+/// Durable, all or nothing. After an error nothing of `writes` counts, and the next call may succeed again.
+pub trait Ledger: Send {
+    fn commit(&mut self, writes: &[Write]) -> Result<()>;
+}

@@ -1,0 +1,187 @@
+//! Start and stop. At start promises are read, the kernel is observed, and the difference is applied: by the same
+//! code as every call. Running sandboxes notice nothing. At the end, with no sandbox left, the kernel is left as found.
+use super::{
+    change::Change,
+    decide::event,
+    network::predefined,
+    undo,
+    view::View,
+    writer::Writer,
+};
+use crate::{
+    error::{Error, Result},
+    ipam::Intervals,
+    model::{
+        Sandbox,
+        kernel::{Item, Op},
+        sandbox::Netns,
+    },
+    plan,
+    store::{Contents, Write},
+};
+use std::sync::Arc;
+
+pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
+    let dead = load(writer, contents);
+    release_dead(writer, &dead)?;
+    make_predefined(writer)?;
+    for volume in writer.state.view.volumes.values() {
+        writer.volumes.create(volume)?;
+    }
+    reconcile(writer)?;
+    publish(writer);
+    for (sandbox, cause) in dead {
+        let now = (writer.clock)();
+        writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));
+    }
+    Ok(())
+}
+
+/// Enters all promises; returns the sandboxes that have ended meanwhile, with the cause.
+fn load(writer: &mut Writer, contents: Contents) -> Vec<(Arc<Sandbox>, String)> {
+    let networks = contents.networks.into_iter().map(|n| Change::Network { before: None, after: Some(Arc::new(n)) });
+    let volumes = contents.volumes.into_iter().map(|v| Change::Volume { before: None, after: Some(Arc::new(v)) });
+    let mut sandboxes = contents.sandboxes;
+    sandboxes.sort_by(|a, b| a.created.cmp(&b.created));
+    let seated = sandboxes.iter().map(|s| Change::Sandbox { before: None, after: Some(Arc::new(s.clone())) });
+    for change in networks.chain(volumes).chain(seated) {
+        change.show(&mut writer.state.view);
+        change.book(&mut writer.state.books);
+    }
+    writer.state.books.resume(sandboxes.iter());
+    let ended = sandboxes.into_iter().filter_map(|sandbox| {
+        let cause = ended(writer, &sandbox)?;
+        Some((Arc::new(sandbox), cause))
+    });
+    ended.collect()
+}
+
+/// Why a sandbox is no more, or none if it lives.
+fn ended(writer: &mut Writer, sandbox: &Sandbox) -> Option<String> {
+    if let Some(process) = sandbox.process
+        && writer.host.process(process.pid).ok() != Some(process)
+    {
+        return Some(format!("process {} ended while the daemon was away", process.pid));
+    }
+    let gone = |path: &std::path::Path| format!("its network namespace {} has gone", path.display());
+    match &sandbox.netns {
+        Netns::Made(path) => writer.host.namespace(path).is_err().then(|| gone(path)),
+        Netns::Given { path, inode } => {
+            (writer.host.namespace(path).ok() != Some(*inode)).then(|| gone(path))
+        }
+        Netns::Shared(id) => {
+            (!writer.state.view.sandboxes.contains_key(id)).then(|| "the sandbox it shared is gone".to_owned())
+        }
+        Netns::Host => None,
+    }
+}
+
+fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<()> {
+    let mut changes = Vec::new();
+    for (sandbox, _) in dead {
+        changes.push(Change::Sandbox { before: Some(sandbox.clone()), after: None });
+        if sandbox.auto_remove {
+            changes.extend(super::mounts::anonymous(&writer.state.view, sandbox));
+        }
+    }
+    // What they had in the kernel goes with the difference below; files go now.
+    commit(writer, &changes)?;
+    for change in &changes {
+        if let Change::Volume { before: Some(volume), .. } = change {
+            writer.volumes.remove(&volume.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_predefined(writer: &mut Writer) -> Result<()> {
+    let nameservers = writer.resolvers.nameservers();
+    let mut world = super::decide::World {
+        host: &mut *writer.host,
+        now: (writer.clock)(),
+        elsewhere: &Intervals::new(),
+        nameservers: &nameservers,
+    };
+    let changes = predefined(&writer.state, &mut world)?;
+    commit(writer, &changes)
+}
+
+fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
+    let writes: Vec<Write> = changes.iter().map(Change::write).collect::<Result<_>>()?;
+    for change in changes {
+        change.show(&mut writer.state.view);
+        change.book(&mut writer.state.books);
+    }
+    match writes.is_empty() {
+        true => Ok(()),
+        false => writer.ledger.commit(&writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec())),
+    }
+}
+
+/// Everything that the promises want.
+pub fn wanted(writer: &Writer) -> Vec<Item> {
+    let view = &writer.state.view;
+    let strict = writer.state.settings.strict_default_bridge;
+    let mut items = plan::constant();
+    items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
+    items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, strict)));
+    items
+}
+
+/// Observes, compares, applies. If it cannot be done as a whole it is done piece by piece, and what fails is said.
+fn reconcile(writer: &mut Writer) -> Result<()> {
+    let wanted = wanted(writer);
+    let found = writer.host.observe(&wanted)?;
+    let ops = plan::diff::diff(found, wanted);
+    let applied = match writer.host.apply(&ops) {
+        Ok(applied) => vec![applied],
+        Err(error) => {
+            tracing::warn!(%error, "the kernel could not be put right in one go, trying piece by piece");
+            piece_by_piece(writer, &ops)
+        }
+    };
+    for applied in applied {
+        applied.resolvers.into_iter().for_each(|(id, udp, tcp)| writer.resolvers.serve(id, udp, tcp));
+        if !applied.leaving.is_empty() {
+            writer.host.bury(applied.leaving, Box::new(|_| {}));
+        }
+    }
+    Ok(())
+}
+
+fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<crate::host::Applied> {
+    let results: Vec<Result<crate::host::Applied, (Op, Error)>> = ops
+        .iter()
+        .map(|op| writer.host.apply(std::slice::from_ref(op)).map_err(|error| (op.clone(), error)))
+        .collect();
+    let mut applied = Vec::new();
+    for result in results {
+        match result {
+            Ok(one) => applied.push(one),
+            Err((op, error)) => tracing::error!(?op, %error, "promised, but it cannot be done now"),
+        }
+    }
+    applied
+}
+
+fn publish(writer: &mut Writer) {
+    let view = writer.state.view.clone();
+    let networks = view.networks.values().map(|n| Change::Network { before: None, after: Some(n.clone()) });
+    let sandboxes = view.sandboxes.values().map(|s| Change::Sandbox { before: None, after: Some(s.clone()) });
+    let volumes = view.volumes.values().map(|v| Change::Volume { before: None, after: Some(v.clone()) });
+    let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).collect();
+    writer.published.view.store(Arc::new(View::default()));
+    writer.publish(&changes);
+    writer.watch(&changes);
+}
+
+/// With sandboxes alive the kernel stays as it is: they go on without us, and a later start finds them.
+pub fn stop(writer: &mut Writer) {
+    if !writer.state.view.sandboxes.is_empty() {
+        return;
+    }
+    let ops = plan::diff::diff(wanted(writer), []);
+    if let Err(error) = writer.host.apply(&ops).and_then(|_| writer.host.leave()) {
+        tracing::warn!(%error, "something of ours stays in the kernel");
+    }
+}

@@ -1,0 +1,154 @@
+//! Seats in networks: addresses, MAC, interface name, aliases. Decides one endpoint at a time.
+use super::{
+    books::Books,
+    decide::{random, random_id},
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver,
+    },
+};
+use std::net::IpAddr;
+
+/// Addresses given out while deciding, taken back if the decision fails.
+pub struct Draft<'a> {
+    pub books: &'a mut Books,
+    taken: Vec<(Id, IpAddr)>,
+}
+
+impl<'a> Draft<'a> {
+    pub fn new(books: &'a mut Books) -> Self {
+        Draft { books, taken: Vec::new() }
+    }
+    fn take(&mut self, network: &Network, v4: bool, wanted: Option<IpAddr>) -> Result<IpAddr> {
+        let address = self.books.take(network, v4, wanted)?;
+        self.taken.push((network.id, address));
+        Ok(address)
+    }
+    /// Keeps what was taken if all went well, else gives it back.
+    pub fn finish<T>(self, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            self.taken.iter().for_each(|(network, address)| self.books.give_back(*network, *address));
+        }
+        result
+    }
+}
+
+/// A new seat in `network`, for a sandbox that already has `others`.
+pub fn seat(
+    draft: &mut Draft<'_>,
+    network: &Network,
+    request: &EndpointRequest,
+    others: &[Endpoint],
+) -> Result<Endpoint> {
+    check(network, request, others)?;
+    let v4 = || draft_address(draft, network, true, request.ip.map(IpAddr::V4));
+    let ip4 = match v4()? {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        _ => None,
+    };
+    let ip6 = match draft_address(draft, network, false, request.ip6.map(IpAddr::V6))? {
+        Some(IpAddr::V6(ip)) => Some(ip),
+        _ => None,
+    };
+    let mac = match (request.mac, ip4) {
+        (Some(mac), _) => mac,
+        (None, Some(ip)) => Mac::of_ipv4(ip),
+        (None, None) => Mac::local(random()?),
+    };
+    let ifname = ifname(network, request, others)?;
+    Ok(Endpoint {
+        id: random_id()?,
+        network: network.id,
+        ifname,
+        mac,
+        ip4,
+        ip6,
+        aliases: request.aliases.clone(),
+        links: request.links.clone(),
+        priority: request.priority,
+    })
+}
+
+fn draft_address(
+    draft: &mut Draft<'_>,
+    network: &Network,
+    v4: bool,
+    wanted: Option<IpAddr>,
+) -> Result<Option<IpAddr>> {
+    let has = if v4 { network.ipv4 } else { network.ipv6 };
+    match (has, wanted) {
+        (false, None) => Ok(None),
+        _ => draft.take(network, v4, wanted).map(Some),
+    }
+}
+
+fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> Result<()> {
+    if matches!(network.driver, Driver::Host | Driver::None) {
+        return Err(Error::invalid(format!(
+            "network {} cannot be joined together with others: a sandbox has it from its creation, alone",
+            network.name
+        )));
+    }
+    if others.iter().any(|endpoint| endpoint.network == network.id) {
+        return Err(Error::conflict(format!("the sandbox already has an endpoint in network {}", network.name)));
+    }
+    for alias in request.aliases.iter().chain(request.links.keys()) {
+        check_alias(alias)?;
+    }
+    match request.ifname.as_ref().is_some_and(|name| name.as_str() == "lo") {
+        true => Err(Error::invalid("interface name lo is taken in every sandbox: choose another")),
+        false => Ok(()),
+    }
+}
+
+/// A DNS name by which neighbours may call a sandbox (RFC 1035 sizes; `_` is let through, as Docker does).
+pub fn check_alias(alias: &str) -> Result<()> {
+    let label = |l: &str| {
+        !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    match alias.len() <= 253 && alias.split('.').all(label) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "invalid alias {alias:?}: use letters, digits, '-', '_' and '.', at most 63 between dots and 253 in all"
+        ))),
+    }
+}
+
+/// The name inside: as asked, or the network's prefix and the first free number.
+fn ifname(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> Result<IfName> {
+    let free = |name: &IfName| !others.iter().any(|endpoint| endpoint.ifname == *name);
+    if let Some(name) = &request.ifname {
+        return match free(name) {
+            true => Ok(name.clone()),
+            false => Err(Error::conflict(format!("the sandbox already has an interface {name}: choose another name"))),
+        };
+    }
+    let prefix = network.bridge().map_or("eth", |settings| settings.ifname_prefix.as_str());
+    let candidates = (0..=others.len()).filter_map(|i| IfName::parse(&format!("{prefix}{i}")).ok());
+    candidates.into_iter().find(free).ok_or_else(|| {
+        Error::invalid(format!("no interface name can be made of prefix {prefix:?}: give one with ifname="))
+    })
+}
+
+/// Which sandbox a name means when it asks for `sandbox:NAME`, or a link's `name`.
+pub fn shared_name(network: &str) -> Option<&str> {
+    network.strip_prefix("sandbox:").filter(|name| !name.is_empty())
+}
+
+/// One-line refusal for a sandbox that has no seats of its own.
+pub fn must_own_namespace(sandbox: &Sandbox) -> Result<()> {
+    use crate::model::sandbox::Netns;
+    match &sandbox.netns {
+        Netns::Host => Err(Error::invalid(format!(
+            "sandbox {} uses the host's network: it cannot be connected to another",
+            sandbox.name
+        ))),
+        Netns::Shared(_) => Err(Error::invalid(format!(
+            "sandbox {} shares another sandbox's network: connect that one",
+            sandbox.name
+        ))),
+        Netns::Made(_) | Netns::Given { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,190 @@
+//! Deciding what becomes of networks.
+use super::{
+    change::Change,
+    decide::{Decision, State, World, event, random, random_id},
+    pools,
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Family, Id, IfName, Mac, Name, Network, Reply,
+        command::{NetworkCreate, Which, reserved_network_name},
+        network::{Driver, Pool, Settings},
+        options::{BridgeSettings, VlanSettings},
+        reply::{Created, Removed},
+    },
+};
+use std::{net::IpAddr, sync::Arc};
+
+pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> Result<Decision> {
+    let (name, driver) = named(state, request)?;
+    let (id, mut warnings) = (random_id()?, Vec::new());
+    let (v4, v6) = families(request)?;
+    let pools = pools::decide(state, world, request, driver, (v4, v6), &mut warnings)?;
+    let settings = settings(state, world, request, driver, id, &pools)?;
+    let network = Network {
+        id,
+        name: name.clone(),
+        driver,
+        created: world.now.clone(),
+        internal: request.internal,
+        ipv4: v4,
+        ipv6: v6,
+        pools,
+        options: request.options.clone(),
+        settings,
+        labels: request.labels.clone(),
+    };
+    let reply = Reply::Created(Created { id, name: name.clone(), warnings });
+    let told = event(&world.now, "network", "create", id, &name, "call");
+    let change = Change::Network { before: None, after: Some(Arc::new(network)) };
+    Ok(Decision::new(vec![change], reply).with_event(told))
+}
+
+fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
+    let name = Name::parse(&request.name)?;
+    if reserved_network_name(&name) {
+        return Err(Error::denied(format!("the name {name} belongs to a predefined network: choose another")));
+    }
+    if state.view.network_named(name.as_str()).is_some() {
+        return Err(Error::conflict(format!(
+            "network with name {name} already exists: choose another or remove it with `pontoon network rm {name}`"
+        )));
+    }
+    match request.driver.unwrap_or(Driver::Bridge) {
+        driver @ (Driver::Host | Driver::None) => Err(Error::denied(format!(
+            "only one {driver} network is allowed, and it is predefined: use --network {driver}"
+        ))),
+        driver => Ok((name, driver)),
+    }
+}
+
+/// IPv4 is on unless it was refused; IPv6 if it was asked for or an IPv6 subnet was given.
+fn families(request: &NetworkCreate) -> Result<(bool, bool)> {
+    let given = |v6: bool| {
+        request.pools.iter().filter_map(|pool| pool.subnet.as_deref()).any(|subnet| subnet.contains(':') == v6)
+    };
+    let (v4, v6) = (request.ipv4.unwrap_or(true), request.ipv6 || given(true));
+    match (v4, v6) {
+        (false, _) if given(false) => {
+            Err(Error::invalid("an IPv4 subnet was given, but IPv4 is switched off for this network"))
+        }
+        (false, false) => Err(Error::invalid("IPv4 and IPv6 are both switched off: a network needs one of them")),
+        both => Ok(both),
+    }
+}
+
+fn settings(
+    state: &State,
+    world: &mut World<'_>,
+    request: &NetworkCreate,
+    driver: Driver,
+    id: Id,
+    pools: &[Pool],
+) -> Result<Settings> {
+    if driver != Driver::Bridge {
+        let settings = VlanSettings::parse(driver, &request.options)?;
+        let parent = settings.parent.clone().ok_or_else(|| {
+            Error::invalid(format!("a {driver} network needs its parent interface: add --opt parent=eth0"))
+        })?;
+        return match world.facts()?.interfaces.contains(&parent) {
+            true => Ok(Settings::Vlan { parent, settings }),
+            false => Err(Error::not_found(format!("parent interface {parent} not found: `ip link` lists them"))),
+        };
+    }
+    let mut settings = BridgeSettings::parse(&request.options, request.internal)?;
+    settings.mtu = settings.mtu.or(state.settings.mtu);
+    let device = device(state, world, &settings, id)?;
+    Ok(Settings::Bridge { device, mac: bridge_mac(pools)?, settings })
+}
+
+fn device(state: &State, world: &mut World<'_>, settings: &BridgeSettings, id: Id) -> Result<IfName> {
+    let device = match &settings.bridge {
+        Some(device) => device.clone(),
+        None => IfName::parse(&format!("br-{}", id.short()))?,
+    };
+    if let Some(network) = state.books.devices.get(device.as_str()) {
+        return Err(Error::conflict(format!("bridge name {device} is taken by network {network}: choose another")));
+    }
+    match settings.bridge.is_some() && world.facts()?.interfaces.contains(&device) {
+        true => Err(Error::conflict(format!(
+            "bridge name {device} is taken by an interface of the host: choose another"
+        ))),
+        false => Ok(device),
+    }
+}
+
+/// Follows from the IPv4 gateway, so that a bridge made anew keeps its neighbours' entries true.
+pub fn bridge_mac(pools: &[Pool]) -> Result<Mac> {
+    let gateway = pools.iter().find_map(|pool| match pool.gateway {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        _ => None,
+    });
+    match gateway {
+        Some(ip) => Ok(Mac::of_ipv4(ip)),
+        None => Ok(Mac::local(random()?)),
+    }
+}
+
+pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decision> {
+    let network = state.view.find_network(&request.name)?;
+    if network.predefined() {
+        return Err(Error::denied(format!("{} is a pre-defined network and cannot be removed", network.name)));
+    }
+    let users: Vec<String> = state.view.members(network.id).iter().map(|user| user.name.to_string()).collect();
+    if !users.is_empty() {
+        return Err(Error::conflict(format!(
+            "network {} is in use by sandbox {}: disconnect or remove it first",
+            network.name,
+            users.join(", ")
+        )));
+    }
+    let reply = Reply::Removed(Removed { name: network.name.to_string(), warnings: Vec::new() });
+    let told = event(&world.now, "network", "remove", network.id, &network.name, "call");
+    Ok(Decision::new(vec![Change::Network { before: Some(network), after: None }], reply).with_event(told))
+}
+
+/// The networks that are always there, made at the first start.
+pub fn predefined(state: &State, world: &mut World<'_>) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for name in crate::model::network::PREDEFINED {
+        if state.view.network_named(name).is_some() {
+            continue;
+        }
+        let (driver, pools, settings) = match name {
+            "bridge" => default_bridge(state, world)?,
+            "host" => (Driver::Host, Vec::new(), Settings::Plain),
+            _ => (Driver::None, Vec::new(), Settings::Plain),
+        };
+        let network = Network {
+            id: random_id()?,
+            name: Name::parse(name)?,
+            driver,
+            created: world.now.clone(),
+            internal: false,
+            ipv4: true,
+            ipv6: pools.iter().any(|pool| pool.subnet.family() == Family::V6),
+            pools,
+            options: Default::default(),
+            settings,
+            labels: Default::default(),
+        };
+        changes.push(Change::Network { before: None, after: Some(Arc::new(network)) });
+    }
+    Ok(changes)
+}
+
+/// 172.17.0.0/16 on `pontoon0`, unless somebody on this host (dockerd, another instance) has them already.
+fn default_bridge(state: &State, world: &mut World<'_>) -> Result<(Driver, Vec<Pool>, Settings)> {
+    let pool = pools::default_bridge(state, world)?;
+    let mut settings = BridgeSettings::parse(&Default::default(), false)?;
+    settings.mtu = state.settings.mtu;
+    let device = IfName::parse("pontoon0")?;
+    let device = match world.facts()?.interfaces.contains(&device) {
+        false => device,
+        true => IfName::parse(&format!("br-{}", random_id()?.short()))?,
+    };
+    let pools = vec![pool];
+    let mac = bridge_mac(&pools)?;
+    Ok((Driver::Bridge, pools, Settings::Bridge { device, mac, settings }))
+}

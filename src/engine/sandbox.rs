@@ -1,0 +1,277 @@
+//! Deciding what becomes of sandboxes: create, start, remove, connect, disconnect.
+use super::{
+    change::Change,
+    decide::{Decision, State, World, event, random_id},
+    endpoint::{Draft, check_alias, must_own_namespace, seat, shared_name},
+    mounts,
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Id, Name, Network, Reply, Sandbox,
+        command::{EndpointRequest, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, SandboxStart},
+        network::Driver,
+        port::{Holder, Port, PortSpec},
+        reply::{Created, Removed},
+        sandbox::Netns,
+    },
+};
+use std::sync::Arc;
+
+/// Where a new sandbox is to live.
+enum Place {
+    Own(Vec<(Arc<Network>, EndpointRequest)>),
+    Host,
+    Shared(Id),
+}
+
+pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate) -> Result<Decision> {
+    let id = request.id.map_or_else(random_id, Ok)?;
+    let name = name(state, request, id)?;
+    let place = place(state, request)?;
+    let netns = netns(state, world, request, &place, &name)?;
+    let mut warnings = Vec::new();
+    let (mounts, mut changes) = mounts::decide(state, world, &request.mounts)?;
+    let mut draft = Draft::new(&mut state.books);
+    let endpoints = endpoints(&mut draft, &place);
+    let endpoints = draft.finish(endpoints)?;
+    let seated: Vec<_> = endpoints.iter().flat_map(|e| e.addresses().map(|a| (e.network, a))).collect();
+    let ports = match &place {
+        Place::Own(networks) => ports(state, world, (id, &name), &request.ports, networks, &mut warnings),
+        Place::Host | Place::Shared(_) => {
+            if !request.ports.is_empty() {
+                warnings.push("published ports are discarded: the sandbox has no network of its own".to_owned());
+            }
+            Ok(Vec::new())
+        }
+    };
+    let ports = ports.inspect_err(|_| {
+        seated.iter().for_each(|(network, address)| state.books.give_back(*network, *address));
+    })?;
+    let sandbox = Sandbox {
+        id,
+        name: name.clone(),
+        created: world.now.clone(),
+        netns,
+        hostname: request.hostname.clone().unwrap_or_else(|| id.short()),
+        endpoints,
+        ports,
+        mounts,
+        dns: request.dns.clone(),
+        hosts: request.hosts.clone(),
+        labels: request.labels.clone(),
+        process: None,
+        auto_remove: request.auto_remove,
+    };
+    changes.push(Change::Sandbox { before: None, after: Some(Arc::new(sandbox)) });
+    let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));
+    decision.chosen_ports = request.ports.iter().any(|spec| spec.host_port.is_none() || spec.host_port_end.is_some());
+    Ok(decision.with_event(event(&world.now, "sandbox", "create", id, &name, "call")))
+}
+
+fn name(state: &State, request: &SandboxCreate, id: Id) -> Result<Name> {
+    if let Some(holder) = state.view.sandboxes.get(&id) {
+        return Err(Error::conflict(format!("sandbox id {} is already in use by {}", id.short(), holder.name)));
+    }
+    let name = match &request.name {
+        Some(name) => Name::parse(name)?,
+        None => Name::parse(&id.short())?,
+    };
+    if let Some(hostname) = &request.hostname {
+        check_alias(hostname).map_err(|_| Error::invalid(format!("invalid hostname {hostname:?}: see hostname(7)")))?;
+    }
+    match state.view.sandbox_named(name.as_str()) {
+        Some(other) => Err(Error::conflict(format!(
+            "the name {name} is already in use by sandbox {}: remove it with `pontoon sandbox rm {name}` or choose another",
+            other.id.short()
+        ))),
+        None => Ok(name),
+    }
+}
+
+fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
+    let alone = |what: &str| match request.networks.len() {
+        1 => Ok(()),
+        _ => Err(Error::invalid(format!("network {what} stands alone: it cannot be combined with others"))),
+    };
+    let default = [EndpointRequest { network: "bridge".to_owned(), ..Default::default() }];
+    let wanted = if request.networks.is_empty() { &default[..] } else { &request.networks };
+    let mut networks = Vec::new();
+    for request in wanted {
+        if let Some(name) = shared_name(&request.network) {
+            alone(&request.network)?;
+            let other = state.view.find_sandbox(name)?;
+            return match other.netns {
+                Netns::Shared(id) => Ok(Place::Shared(id)),
+                Netns::Host => Ok(Place::Host),
+                _ => Ok(Place::Shared(other.id)),
+            };
+        }
+        let network = state.view.find_network(&request.network)?;
+        match network.driver {
+            Driver::Host => {
+                alone("host")?;
+                return Ok(Place::Host);
+            }
+            Driver::None => {
+                alone("none")?;
+                return Ok(Place::Own(Vec::new()));
+            }
+            Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => networks.push((network, request.clone())),
+        }
+    }
+    Ok(Place::Own(networks))
+}
+
+fn netns(
+    state: &State,
+    world: &mut World<'_>,
+    request: &SandboxCreate,
+    place: &Place,
+    name: &Name,
+) -> Result<Netns> {
+    match (place, &request.netns) {
+        (Place::Host, None) => Ok(Netns::Host),
+        (Place::Shared(id), None) => Ok(Netns::Shared(*id)),
+        (Place::Host | Place::Shared(_), Some(path)) => Err(Error::invalid(format!(
+            "--netns {} and this --network exclude each other: one of them names the namespace",
+            path.display()
+        ))),
+        (Place::Own(_), None) => Ok(Netns::Made(state.settings.netns_dir.join(name.as_str()))),
+        (Place::Own(_), Some(path)) => {
+            if !path.is_absolute() {
+                return Err(Error::invalid(format!("invalid netns {}: an absolute path is needed", path.display())));
+            }
+            let inode = world.host.namespace(path)?;
+            match state.books.inodes.get(&inode).and_then(|id| state.view.sandboxes.get(id)) {
+                Some(other) => Err(Error::conflict(format!(
+                    "network namespace {} already belongs to sandbox {}",
+                    path.display(),
+                    other.name
+                ))),
+                None => Ok(Netns::Given { path: path.clone(), inode }),
+            }
+        }
+    }
+}
+
+fn endpoints(draft: &mut Draft<'_>, place: &Place) -> Result<Vec<crate::model::Endpoint>> {
+    let Place::Own(networks) = place else { return Ok(Vec::new()) };
+    let mut endpoints = Vec::with_capacity(networks.len());
+    for (network, request) in networks {
+        let endpoint = seat(draft, network, request, &endpoints)?;
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// Turns specifications into promised ports, bound to the network's own host address if it has one.
+fn ports(
+    state: &mut State,
+    world: &World<'_>,
+    (id, name): (Id, &Name),
+    specs: &[PortSpec],
+    networks: &[(Arc<Network>, EndpointRequest)],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Port>> {
+    if !specs.is_empty() && networks.iter().all(|(network, _)| network.internal) {
+        warnings.push("published ports lead nowhere: no network of this sandbox leads out".to_owned());
+    }
+    let binding = networks.iter().find_map(|(network, _)| network.bridge().and_then(|b| b.host_binding));
+    let holder = Arc::new(Holder { sandbox: id, name: name.to_string() });
+    let mut chosen: Vec<Port> = Vec::new();
+    let result = specs.iter().try_for_each(|spec| {
+        spec.check()?;
+        let spec = PortSpec { host_ip: spec.host_ip.or(binding), ..spec.clone() };
+        for port in state.books.ports.choose(&spec, &state.settings.ephemeral, world.elsewhere)? {
+            state.books.ports.promise(&port, &holder)?;
+            chosen.push(port);
+        }
+        Ok(())
+    });
+    match result {
+        Ok(()) => Ok(chosen),
+        Err(error) => {
+            chosen.iter().for_each(|port| state.books.ports.release(port));
+            Err(error)
+        }
+    }
+}
+
+pub fn start(state: &mut State, world: &mut World<'_>, request: &SandboxStart) -> Result<Decision> {
+    let before = state.view.find_sandbox(&request.name)?;
+    let process = world.host.process(request.pid)?;
+    let mut after = Sandbox::clone(&before);
+    after.process = Some(process);
+    let reply = Reply::Removed(Removed { name: before.name.to_string(), warnings: Vec::new() });
+    let told = event(&world.now, "sandbox", "start", before.id, &before.name, &format!("process {}", request.pid));
+    Ok(Decision::new(vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }], reply)
+        .with_event(told))
+}
+
+pub fn remove(state: &mut State, world: &mut World<'_>, request: &SandboxRemove) -> Result<Decision> {
+    let sandbox = state.view.find_sandbox(&request.name)?;
+    release(state, world, &sandbox, request.volumes || sandbox.auto_remove, "remove", "call")
+}
+
+/// Takes a sandbox away, whoever wants it so.
+pub fn release(
+    state: &mut State,
+    world: &mut World<'_>,
+    sandbox: &Arc<Sandbox>,
+    volumes: bool,
+    action: &str,
+    cause: &str,
+) -> Result<Decision> {
+    let sharing = state.books.sharing(sandbox.id).filter_map(|id| state.view.sandboxes.get(id));
+    let sharing: Vec<&str> = sharing.map(|other| other.name.as_str()).collect();
+    if action == "remove" && !sharing.is_empty() {
+        return Err(Error::conflict(format!(
+            "sandbox {} shares its network with {}: remove that first",
+            sandbox.name,
+            sharing.join(", ")
+        )));
+    }
+    let mut changes = vec![Change::Sandbox { before: Some(sandbox.clone()), after: None }];
+    if volumes {
+        changes.extend(mounts::anonymous(&state.view, sandbox));
+    }
+    let reply = Reply::Removed(Removed { name: sandbox.name.to_string(), warnings: Vec::new() });
+    let told = event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause);
+    Ok(Decision::new(changes, reply).with_event(told))
+}
+
+pub fn connect(state: &mut State, world: &mut World<'_>, request: &NetworkConnect) -> Result<Decision> {
+    let network = state.view.find_network(&request.endpoint.network)?;
+    let before = state.view.find_sandbox(&request.sandbox)?;
+    must_own_namespace(&before)?;
+    let mut draft = Draft::new(&mut state.books);
+    let endpoint = seat(&mut draft, &network, &request.endpoint, &before.endpoints)
+        .map_err(|error| error.while_doing(format!("connect sandbox {} to network {}", before.name, network.name)));
+    let endpoint = draft.finish(endpoint)?;
+    let mut after = Sandbox::clone(&before);
+    let info = super::query::endpoint_info(&endpoint, &network);
+    after.endpoints.push(endpoint);
+    let mut told = event(&world.now, "network", "connect", network.id, &network.name, "call");
+    told.attributes.insert("sandbox".to_owned(), before.name.to_string());
+    let changes = vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }];
+    Ok(Decision::new(changes, Reply::Endpoint(info)).with_event(told))
+}
+
+pub fn disconnect(state: &mut State, world: &mut World<'_>, request: &NetworkDisconnect) -> Result<Decision> {
+    let network = state.view.find_network(&request.network)?;
+    let before = state.view.find_sandbox(&request.sandbox)?;
+    if before.endpoint_in(network.id).is_none() {
+        return Err(Error::not_found(format!(
+            "sandbox {} is not connected to network {}",
+            before.name, network.name
+        )));
+    }
+    let mut after = Sandbox::clone(&before);
+    after.endpoints.retain(|endpoint| endpoint.network != network.id);
+    let mut told = event(&world.now, "network", "disconnect", network.id, &network.name, "call");
+    told.attributes.insert("sandbox".to_owned(), before.name.to_string());
+    let reply = Reply::Removed(Removed { name: before.name.to_string(), warnings: Vec::new() });
+    let changes = vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }];
+    Ok(Decision::new(changes, reply).with_event(told))
+}

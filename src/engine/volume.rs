@@ -1,0 +1,99 @@
+//! Deciding what becomes of volumes.
+use super::{
+    change::Change,
+    decide::{Decision, State, World, event, random_id},
+    mounts::must_be_unused,
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Name, Reply, Volume,
+        command::{VolumeCreate, VolumeRemove},
+        reply::{Removed, VolumeInfo},
+        volume::check_options,
+    },
+};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+type Map = BTreeMap<String, String>;
+
+pub fn create(state: &State, world: &World<'_>, request: &VolumeCreate, root: &Path) -> Result<Decision> {
+    let name = match &request.name {
+        Some(name) => name.clone(),
+        None => random_id()?.to_string(),
+    };
+    let info = |volume: &Volume| {
+        let users = state.view.users(&volume.name).iter().map(|user| user.name.clone()).collect();
+        Reply::Volume(VolumeInfo::of(volume, mountpoint(root, &volume.name), users))
+    };
+    if let Some(volume) = state.view.volumes.get(name.as_str()) {
+        let driver = request.driver.as_deref().is_none_or(|driver| driver == volume.driver);
+        let labels = request.labels.is_empty() || request.labels == volume.labels;
+        return match driver && labels && request.options == volume.options {
+            true => Ok(Decision::only(info(volume))),
+            false => Err(differs(volume)),
+        };
+    }
+    let volume = make(
+        &name,
+        request.name.is_none(),
+        request.driver.as_deref(),
+        &request.options,
+        &request.labels,
+        &world.now,
+    )?;
+    let reply = info(&volume);
+    let told = event(&world.now, "volume", "create", &volume.name, &volume.name, "call");
+    Ok(Decision::new(vec![Change::Volume { before: None, after: Some(volume) }], reply).with_event(told))
+}
+
+/// A new volume, checked.
+pub fn make(
+    name: &str,
+    anonymous: bool,
+    driver: Option<&str>,
+    options: &Map,
+    labels: &Map,
+    now: &str,
+) -> Result<Arc<Volume>> {
+    let driver = driver.unwrap_or("local");
+    if driver != "local" {
+        return Err(Error::not_found(format!("volume driver {driver} not found: only local is there")));
+    }
+    crate::model::volume::check_name(name)?;
+    let name = Name::parse(name)?;
+    check_options(options)?;
+    Ok(Arc::new(Volume {
+        name,
+        driver: driver.to_owned(),
+        created: now.to_owned(),
+        options: options.clone(),
+        labels: labels.clone(),
+        anonymous,
+    }))
+}
+
+/// The same name with other options: Docker says nothing and keeps the old ones.
+pub fn differs(volume: &Volume) -> Error {
+    Error::conflict(format!(
+        "volume {} exists with other options, driver or labels: remove it first or choose another name",
+        volume.name
+    ))
+}
+
+pub fn remove(state: &State, world: &World<'_>, request: &VolumeRemove) -> Result<Decision> {
+    let reply = Reply::Removed(Removed { name: request.name.clone(), warnings: Vec::new() });
+    let volume = match state.view.find_volume(&request.name) {
+        Ok(volume) => volume,
+        Err(_) if request.force => return Ok(Decision::only(reply)),
+        Err(error) => return Err(error),
+    };
+    must_be_unused(&state.view, &volume)?;
+    let told = event(&world.now, "volume", "remove", &volume.name, &volume.name, "call");
+    Ok(Decision::new(vec![Change::Volume { before: Some(volume), after: None }], reply).with_event(told))
+}
+
+/// `<root>/volumes/<name>/_data`
+pub fn mountpoint(root: &Path, name: &Name) -> std::path::PathBuf {
+    root.join("volumes").join(name.as_str()).join("_data")
+}

@@ -1,0 +1,219 @@
+//! The whole vocabulary of the daemon: every doorway translates into a `Command`.
+use super::{Id, IfName, Mac, Name, mount::MountSpec, network::Driver, port::PortSpec, sandbox::Dns};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
+
+type Map = BTreeMap<String, String>;
+
+/// Makes the `Command` enum, its parser and its table of methods from one list.
+macro_rules! commands {
+    ($($(#[$doc:meta])* $method:literal $variant:ident($request:ty) -> $reply:ty;)*) => {
+        /// One request to the daemon.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Command { $($(#[$doc])* $variant($request),)* }
+
+        impl Command {
+            /// Every method name, as in `POST /Network.Create`.
+            pub const METHODS: &'static [&'static str] = &[$($method),*];
+
+            pub fn method(&self) -> &'static str {
+                match self { $(Command::$variant(_) => $method,)* }
+            }
+            /// Parses the JSON body of `method`. None: there is no such method.
+            pub fn parse(method: &str, body: &[u8]) -> Option<Result<Self, serde_json::Error>> {
+                Some(match method {
+                    $($method => serde_json::from_slice(body).map(Command::$variant),)*
+                    _ => return None,
+                })
+            }
+            /// The JSON body of this command.
+            pub fn body(&self) -> serde_json::Result<Vec<u8>> {
+                match self { $(Command::$variant(request) => serde_json::to_vec(request),)* }
+            }
+            /// method -> (request schema, reply schema), for GET /schema.
+            pub fn schemas(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, schemars::Schema, schemars::Schema)> {
+                vec![$(($method, generator.subschema_for::<$request>(), generator.subschema_for::<$reply>()),)*]
+            }
+        }
+    };
+}
+
+commands! {
+    "Network.Create" NetworkCreate(NetworkCreate) -> super::reply::Created;
+    "Network.List" NetworkList(Filters) -> Vec<super::reply::NetworkInfo>;
+    "Network.Inspect" NetworkInspect(Which) -> super::reply::NetworkInfo;
+    "Network.Remove" NetworkRemove(Which) -> super::reply::Removed;
+    "Network.Prune" NetworkPrune(Filters) -> super::reply::Pruned;
+    "Network.Connect" NetworkConnect(NetworkConnect) -> super::reply::EndpointInfo;
+    "Network.Disconnect" NetworkDisconnect(NetworkDisconnect) -> super::reply::Removed;
+    "Sandbox.Create" SandboxCreate(SandboxCreate) -> super::reply::Created;
+    "Sandbox.List" SandboxList(Filters) -> Vec<super::reply::SandboxInfo>;
+    "Sandbox.Inspect" SandboxInspect(Which) -> super::reply::SandboxInfo;
+    "Sandbox.Start" SandboxStart(SandboxStart) -> super::reply::Removed;
+    "Sandbox.Remove" SandboxRemove(SandboxRemove) -> super::reply::Removed;
+    "Volume.Create" VolumeCreate(VolumeCreate) -> super::reply::VolumeInfo;
+    "Volume.List" VolumeList(Filters) -> Vec<super::reply::VolumeInfo>;
+    "Volume.Inspect" VolumeInspect(Which) -> super::reply::VolumeInfo;
+    "Volume.Remove" VolumeRemove(VolumeRemove) -> super::reply::Removed;
+    "Volume.Prune" VolumePrune(VolumePrune) -> super::reply::Pruned;
+    "System.Df" SystemDf(Nothing) -> super::reply::Df;
+    "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
+    "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
+    "System.Dump" SystemDump(Nothing) -> serde_json::Value;
+}
+
+/// No arguments: `{}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// An object by name, full id or unique beginning of its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    pub name: String,
+}
+
+/// Lists: every given key must fit; of several values of one key, one must.
+/// Keys: `name`, `id` (part of it), `driver`, `label` (`k` or `k=v`, all must fit), `dangling`, `type`, `network`, `volume`, `until`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filters {
+    pub filters: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkCreate {
+    pub name: String,
+    pub driver: Option<Driver>,
+    pub pools: Vec<PoolRequest>,
+    pub internal: bool,
+    /// None: on, unless only IPv6 subnets are given.
+    pub ipv4: Option<bool>,
+    pub ipv6: bool,
+    pub options: Map,
+    pub labels: Map,
+}
+
+/// A wanted subnet. Host bits in `subnet` are cleared, with a warning. `0.0.0.0/24` or `::/64`: any of this size.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolRequest {
+    pub subnet: Option<String>,
+    pub gateway: Option<IpAddr>,
+    pub range: Option<String>,
+    pub aux: BTreeMap<String, IpAddr>,
+}
+
+/// A wanted seat in a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndpointRequest {
+    pub network: String,
+    pub ip: Option<Ipv4Addr>,
+    pub ip6: Option<Ipv6Addr>,
+    pub mac: Option<Mac>,
+    pub aliases: Vec<String>,
+    /// alias -> name
+    pub links: Map,
+    pub ifname: Option<IfName>,
+    pub priority: i32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConnect {
+    pub sandbox: String,
+    pub endpoint: EndpointRequest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkDisconnect {
+    pub network: String,
+    pub sandbox: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxCreate {
+    /// None: a name is made of the id.
+    pub name: Option<String>,
+    /// Chosen by the caller (runtimes have ids of their own); else random.
+    pub id: Option<Id>,
+    /// An existing namespace; none: one is made.
+    pub netns: Option<PathBuf>,
+    /// Empty: joins `bridge`. `host`, `none` and `sandbox:NAME` stand alone.
+    pub networks: Vec<EndpointRequest>,
+    pub ports: Vec<PortSpec>,
+    pub mounts: Vec<MountSpec>,
+    pub hostname: Option<String>,
+    pub dns: Dns,
+    pub hosts: Vec<(String, IpAddr)>,
+    pub labels: Map,
+    pub auto_remove: bool,
+}
+
+/// Tells what runs in a sandbox: when this process ends, the sandbox is released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxStart {
+    pub name: String,
+    pub pid: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxRemove {
+    pub name: String,
+    /// Kill its process at once instead of asking it to end first.
+    #[serde(default)]
+    pub force: bool,
+    /// Its anonymous volumes go too.
+    #[serde(default)]
+    pub volumes: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VolumeCreate {
+    /// None: anonymous.
+    pub name: Option<String>,
+    pub driver: Option<String>,
+    pub options: Map,
+    pub labels: Map,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeRemove {
+    pub name: String,
+    /// A missing volume is fine.
+    #[serde(default)]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VolumePrune {
+    /// Named ones too.
+    pub all: bool,
+    pub filters: BTreeMap<String, Vec<String>>,
+}
+
+impl Which {
+    pub fn new(name: impl Into<String>) -> Self {
+        Which { name: name.into() }
+    }
+}
+
+/// Names that no user network may take.
+pub fn reserved_network_name(name: &Name) -> bool {
+    matches!(name.as_str(), "bridge" | "host" | "none" | "default")
+}

@@ -1,0 +1,117 @@
+//! Sandboxes and endpoints as promised.
+use super::{Family, Id, IfName, Mac, Name, mount::MountSpec, port::Port};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
+
+/// Where a sandbox's network namespace comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Netns {
+    /// We made it, at this path.
+    Made(PathBuf),
+    /// A runtime's. `inode` tells a recycled path from the one that was registered.
+    Given { path: PathBuf, inode: u64 },
+    /// The host's own.
+    Host,
+    /// That of another sandbox.
+    Shared(Id),
+}
+
+/// One container's place: a network namespace, its names, its ports, its mounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    pub id: Id,
+    pub name: Name,
+    /// RFC 3339.
+    pub created: String,
+    pub netns: Netns,
+    #[serde(default)]
+    pub hostname: String,
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    #[serde(default)]
+    pub mounts: Vec<MountSpec>,
+    #[serde(default)]
+    pub dns: Dns,
+    /// `--add-host`
+    #[serde(default)]
+    pub hosts: Vec<(String, IpAddr)>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What runs in it, if we were told: when it ends, the sandbox is released.
+    #[serde(default)]
+    pub process: Option<Process>,
+    /// Anonymous volumes go with it.
+    #[serde(default)]
+    pub auto_remove: bool,
+}
+
+/// A process that cannot be mistaken for a later one with the same number: pid and start time
+/// (field 22 of /proc/PID/stat, in clock ticks since boot).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Process {
+    pub pid: u32,
+    pub started: u64,
+}
+
+/// What a sandbox was told about DNS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Dns {
+    pub servers: Vec<IpAddr>,
+    pub search: Vec<String>,
+    pub options: Vec<String>,
+}
+
+/// A sandbox's seat in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub id: Id,
+    pub network: Id,
+    /// Inside.
+    pub ifname: IfName,
+    pub mac: Mac,
+    #[serde(default)]
+    pub ip4: Option<Ipv4Addr>,
+    #[serde(default)]
+    pub ip6: Option<Ipv6Addr>,
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// alias -> the name that it stands for (`--link name:alias`)
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+    /// Among several networks the highest gives the default route.
+    #[serde(default)]
+    pub priority: i32,
+}
+
+impl Sandbox {
+    /// Path of its namespace, unless it is the host's or another sandbox's.
+    pub fn netns_path(&self) -> Option<&PathBuf> {
+        match &self.netns {
+            Netns::Made(path) | Netns::Given { path, .. } => Some(path),
+            Netns::Host | Netns::Shared(_) => None,
+        }
+    }
+    pub fn endpoint_in(&self, network: Id) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+    }
+}
+
+impl Endpoint {
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        self.ip4.map(IpAddr::V4).into_iter().chain(self.ip6.map(IpAddr::V6))
+    }
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.ip4.map(IpAddr::V4),
+            Family::V6 => self.ip6.map(IpAddr::V6),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a sandbox wants of the kernel: namespace, interfaces, routes, names, ports and mounted volumes.
+use super::{Lookup, gateway, network::bridge_addresses, ports};
+use crate::model::{
+    Endpoint, Family, Mac, Network, Sandbox,
+    kernel::{Element, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, VolumeMount},
+    mount::MountKind,
+    network::{Driver, Settings},
+    options::VlanMode,
+    sandbox::Netns,
+};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// All items of a sandbox. `strict`: sandboxes on the default bridge get no names, as with Docker.
+pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
+    let mut items = volume_mounts(sandbox, lookup);
+    let (path, made) = match &sandbox.netns {
+        Netns::Made(path) => (path, true),
+        Netns::Given { path, .. } => (path, false),
+        Netns::Host | Netns::Shared(_) => return items,
+    };
+    items.push(Item::Namespace(Namespace { sandbox: sandbox.id, path: path.clone(), made }));
+    for endpoint in &sandbox.endpoints {
+        let Some(network) = lookup.network(endpoint.network) else { continue };
+        items.extend(link(sandbox, endpoint, &network).map(Item::Link));
+        items.extend(guard(endpoint, &network).into_iter().map(Item::Element));
+    }
+    let routes = routes(sandbox, lookup);
+    if routes.v4.is_some() || routes.v6.is_some() {
+        items.push(Item::Routes(routes));
+    }
+    if resolves(sandbox, lookup, strict) {
+        items.push(Item::Resolver(Resolver { sandbox: sandbox.id }));
+    }
+    items.extend(ports::items(sandbox, lookup));
+    items
+}
+
+/// Does the sandbox have our DNS server at 127.0.0.11?
+pub fn resolves(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> bool {
+    let networks = sandbox.endpoints.iter().filter_map(|endpoint| lookup.network(endpoint.network));
+    networks.into_iter().any(|network| !(strict && network.name.as_str() == "bridge"))
+}
+
+fn volume_mounts(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
+    let sources =
+        sandbox.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
+    let volumes = sources.filter_map(|name| lookup.volume(name)).filter(|volume| volume.options.contains_key("type"));
+    volumes
+        .map(|volume| {
+            Item::VolumeMount(VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() })
+        })
+        .collect()
+}
+
+fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Link> {
+    let (kind, mtu, neighbours) = match &network.settings {
+        Settings::Bridge { device, mac, settings } => {
+            let neighbours: Vec<(IpAddr, Mac)> =
+                bridge_addresses(network, settings).iter().map(|cidr| (cidr.address, *mac)).collect();
+            (LinkKind::Veth { bridge: device.clone(), isolated: !settings.icc }, settings.mtu, neighbours)
+        }
+        Settings::Vlan { parent, settings } => {
+            let kind = match settings.mode {
+                VlanMode::Macvlan(mode) => LinkKind::Macvlan { parent: parent.clone(), mode },
+                VlanMode::Ipvlan(mode) => LinkKind::Ipvlan { parent: parent.clone(), mode },
+            };
+            (kind, settings.mtu, Vec::new())
+        }
+        Settings::Plain => return None,
+    };
+    Some(Link {
+        endpoint: endpoint.id,
+        sandbox: sandbox.id,
+        kind,
+        name: endpoint.ifname.clone(),
+        mac: endpoint.mac,
+        mtu,
+        addresses: endpoint.addresses().filter_map(|address| network.cidr(address)).collect(),
+        ipv6: endpoint.ip6.is_some(),
+        neighbours: neighbours.into_iter().filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some()).collect(),
+    })
+}
+
+/// Who the sandbox may claim to be on its bridge port.
+fn guard(endpoint: &Endpoint, network: &Network) -> Vec<Element> {
+    if !network.bridge().is_some_and(|settings| settings.guard) {
+        return Vec::new();
+    }
+    let (port, mac) = (crate::model::kernel::host_end(&endpoint.id), endpoint.mac);
+    let mut elements = vec![Element::GuardedPort(port.clone()), Element::Mac(port.clone(), mac)];
+    elements.extend(endpoint.ip4.map(|ip| Element::Src4(port.clone(), mac, ip)));
+    let ip6: Vec<Ipv6Addr> = endpoint.ip6.into_iter().flat_map(|ip| [ip, mac.link_local()]).collect();
+    for ip in ip6 {
+        elements.push(Element::Src6(port.clone(), mac, ip));
+        elements.push(Element::Nd6(port.clone(), ip));
+    }
+    elements
+}
+
+fn routes(sandbox: &Sandbox, lookup: &dyn Lookup) -> Routes {
+    let seats = gateway::ordered(sandbox, lookup);
+    let route = |family| {
+        let (endpoint, network) = gateway::choose(&seats, family)?;
+        let by_link = match &network.settings {
+            Settings::Vlan { settings, .. } => network.driver == Driver::Ipvlan && settings.mode.by_link(),
+            _ => false,
+        };
+        let gateway = network.pool(family)?.gateway;
+        Some(Route { gateway: gateway.filter(|_| !by_link), link: endpoint.ifname.clone() })
+    };
+    Routes { sandbox: sandbox.id, v4: route(Family::V4), v6: route(Family::V6) }
+}

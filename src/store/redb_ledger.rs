@@ -1,0 +1,167 @@
+//! The ledger on disk.
+use super::{Contents, Ledger, Table, Write};
+use crate::error::{Error, Kind, Result};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+type Records = TableDefinition<'static, &'static str, &'static [u8]>;
+const META: Records = TableDefinition::new("meta");
+
+/// Version of the records' shape; a ledger of a later version is refused, never rewritten.
+pub const SCHEMA: u32 = 1;
+/// Bytes redb may keep in memory.
+const CACHE: usize = 1 << 20;
+
+/// One file, one process: redb locks it.
+pub struct RedbLedger {
+    path: PathBuf,
+    /// None after a failed write: opened again at the next one.
+    database: Option<Database>,
+}
+
+impl Table {
+    const ALL: [Table; 3] = [Table::Networks, Table::Sandboxes, Table::Volumes];
+
+    fn definition(self) -> Records {
+        TableDefinition::new(match self {
+            Table::Networks => "networks",
+            Table::Sandboxes => "sandboxes",
+            Table::Volumes => "volumes",
+        })
+    }
+}
+
+impl RedbLedger {
+    /// Opens or makes the ledger. If the file cannot be understood it is set aside under another name, and the
+    /// message (third value) says so; a file that another daemon holds, or of a later version, is an error.
+    pub fn open(path: &Path, now: &str) -> Result<(Self, Contents, Option<String>)> {
+        match Self::try_open(path) {
+            Ok((ledger, contents)) => Ok((ledger, contents, None)),
+            Err(error) if error.kind == Kind::Invalid => {
+                let aside = path.with_extension(format!("redb.unreadable-{}", now.replace(':', "")));
+                std::fs::rename(path, &aside).map_err(|e| Error::os(format!("set {} aside", path.display()), &e))?;
+                let message = format!(
+                    "the ledger {} cannot be read ({error}); it was kept as {} and an empty one was started",
+                    path.display(),
+                    aside.display()
+                );
+                let (ledger, contents) = Self::try_open(path)?;
+                Ok((ledger, contents, Some(message)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<(Self, Contents)> {
+        let database = open_database(path)?;
+        prepare(&database).map_err(|error| unreadable(path, error))?;
+        check_version(&database, path)?;
+        let contents = read_all(&database).map_err(|error| unreadable(path, error))?;
+        Ok((RedbLedger { path: path.to_owned(), database: Some(database) }, contents))
+    }
+}
+
+impl Ledger for RedbLedger {
+    fn commit(&mut self, writes: &[Write]) -> Result<()> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => open_database(&self.path)?,
+        };
+        write(&database, writes).map_err(|error| {
+            let kind = if error.to_string().contains("os error 28") { Kind::Exhausted } else { Kind::Unavailable };
+            Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
+                .because(error)
+        })?;
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database> {
+    Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => Error::conflict(format!(
+            "the ledger {} is in use by another daemon: give this one its own --root",
+            path.display()
+        )),
+        redb::DatabaseError::Storage(redb::StorageError::Io(io)) if io.raw_os_error().is_some() => {
+            Error::os(format!("open the ledger {}", path.display()), &io)
+        }
+        other => unreadable(path, other),
+    })
+}
+
+fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("read the ledger {}", path.display())).because(error)
+}
+
+/// Makes sure that all tables exist.
+fn prepare(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    for table in Table::ALL {
+        transaction.open_table(table.definition())?;
+    }
+    {
+        let mut meta = transaction.open_table(META)?;
+        if meta.get("schema")?.is_none() {
+            meta.insert("schema", SCHEMA.to_string().as_bytes())?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn check_version(database: &Database, path: &Path) -> Result<()> {
+    let read = || -> Result<Option<u32>, redb::Error> {
+        let meta = database.begin_read()?.open_table(META)?;
+        let value = meta.get("schema")?.map(|value| String::from_utf8_lossy(value.value()).into_owned());
+        Ok(value.and_then(|text| text.parse().ok()))
+    };
+    match read().map_err(|error| unreadable(path, error))? {
+        Some(version) if version <= SCHEMA => Ok(()),
+        Some(version) => Err(Error::unsupported(format!(
+            "the ledger {} has schema {version}, this program knows up to {SCHEMA}: run a newer pontoon",
+            path.display()
+        ))),
+        None => Err(Error::invalid("the schema version is missing")),
+    }
+}
+
+fn read_all(database: &Database) -> Result<Contents> {
+    Ok(Contents {
+        networks: read_table(database, Table::Networks)?,
+        sandboxes: read_table(database, Table::Sandboxes)?,
+        volumes: read_table(database, Table::Volumes)?,
+    })
+}
+
+fn read_table<T: DeserializeOwned>(database: &Database, table: Table) -> Result<Vec<T>> {
+    let bad = |error: &dyn std::fmt::Display| Error::invalid(format!("{table:?}")).because(error);
+    let transaction = database.begin_read().map_err(|e| bad(&e))?;
+    let records = transaction.open_table(table.definition()).map_err(|e| bad(&e))?;
+    let mut values = Vec::new();
+    for record in records.iter().map_err(|e| bad(&e))? {
+        let (key, value) = record.map_err(|e| bad(&e))?;
+        let value = serde_json::from_slice(value.value()).map_err(|e| bad(&format!("{}: {e}", key.value())))?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn write(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    for table in Table::ALL {
+        let mut of_table = writes.iter().filter(|write| write.table == table).peekable();
+        if of_table.peek().is_none() {
+            continue;
+        }
+        let mut records = transaction.open_table(table.definition())?;
+        for write in of_table {
+            match &write.value {
+                Some(value) => records.insert(write.key.as_str(), value.as_slice())?,
+                None => records.remove(write.key.as_str())?,
+            };
+        }
+    }
+    Ok(transaction.commit()?)
+}
