@@ -10,6 +10,7 @@ pub mod mount;
 pub mod names;
 // network
 pub mod port;
+mod port_text;
 // reply
 // sandbox
 // volume
@@ -19,6 +20,7 @@ pub use address::{Family, Mac, Subnet};
 // use event
 pub use id::{Id, IfName, Name};
 // use network
+
 pub use port::{PortSpec, Proto};
 // use reply
 // use sandbox

@@ -1,7 +1,11 @@
 //! Published ports: what a user writes after `-p`, and what was promised.
 use super::id::Id;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
 
 /// Transport protocol of a port.
 #[derive(
@@ -101,7 +105,7 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = |first: u16| match self.count {
             1 => first.to_string(),
-            n => format!("{first}-{}", first + (n - 1)),
+            n => format!("{first}-{}", last_of(first, n)),
         };
         match self.host_ip {
             Some(ip @ IpAddr::V6(_)) => write!(f, "[{ip}]:")?,
@@ -109,5 +113,80 @@ impl fmt::Display for Port {
             None => {}
         }
         write!(f, "{}->{}/{}", span(self.host_port), span(self.port), self.proto)
+    }
+}
+
+impl Port {
+    /// The last host port, `host_port` itself for a single one.
+    pub fn host_last(&self) -> u16 {
+        last_of(self.host_port, self.count)
+    }
+    /// The last port of the sandbox.
+    pub fn last(&self) -> u16 {
+        last_of(self.port, self.count)
+    }
+}
+
+/// The last of `count` ports from `first` on; never past 65535.
+fn last_of(first: u16, count: u16) -> u16 {
+    first.saturating_add(count.saturating_sub(1))
+}
+
+impl PortSpec {
+    /// Whether a specification that arrived as values makes sense; text that was parsed always does.
+    pub fn check(&self) -> Result<()> {
+        let bad = |why: String| Err(Error::invalid(format!("invalid port {self}: {why}")));
+        let room = |first: u16| u32::from(first) + u32::from(self.count) <= 65_536;
+        if self.port == 0 {
+            return bad("ports are numbered from 1 to 65535".into());
+        }
+        if self.count == 0 {
+            return bad("count must be at least 1".into());
+        }
+        if !room(self.port) || self.host_port.is_some_and(|first| !room(first)) {
+            return bad(format!("{} ports from there on would pass 65535", self.count));
+        }
+        if self.host_ip.is_some_and(|ip| ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)) {
+            return bad("the host address must be one of the host's own".into());
+        }
+        match (self.host_port, self.host_port_end) {
+            (Some(0), _) => bad("leave host_port out to have a free one chosen".into()),
+            (None, Some(_)) => bad("host_port_end needs host_port".into()),
+            (Some(first), Some(end)) if end < first => {
+                bad(format!("the range of host ports is reversed, write {end}-{first}"))
+            }
+            (Some(first), Some(end)) if self.count > 1 && end != last_of(first, self.count) => {
+                bad(format!("{} host ports cannot lead to {} ports", u32::from(end - first) + 1, self.count))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_make_no_sense() {
+        for (json, wanted) in [
+            (r#"{"port":0}"#, "from 1 to 65535"),
+            (r#"{"port":80,"count":0}"#, "at least 1"),
+            (r#"{"port":65535,"count":2}"#, "would pass 65535"),
+            (r#"{"port":80,"host_port":65530,"count":7}"#, "would pass 65535"),
+            (r#"{"port":80,"host_port":0}"#, "leave host_port out"),
+            (r#"{"port":80,"host_port_end":90}"#, "needs host_port"),
+            (r#"{"port":80,"host_port":90,"host_port_end":80}"#, "reversed, write 80-90"),
+            (r#"{"port":80,"host_port":90,"host_port_end":95,"count":2}"#, "6 host ports cannot lead to 2"),
+            (r#"{"port":80,"host_ip":"ff02::1"}"#, "host's own"),
+        ] {
+            let spec: PortSpec = serde_json::from_str(json).unwrap();
+            let error = spec.check().unwrap_err();
+            assert!(error.message.contains(wanted), "{json}: {error}");
+        }
+        for json in [r#"{"port":80}"#, r#"{"port":80,"host_port":90,"host_port_end":91,"count":2}"#] {
+            serde_json::from_str::<PortSpec>(json).unwrap().check().unwrap();
+        }
+        assert!(serde_json::from_str::<PortSpec>(r#"{"port":80,"hostport":90}"#).is_err());
     }
 }
