@@ -38,9 +38,15 @@ impl Books {
             let subnets: Vec<String> = network.pools.iter().map(|pool| pool.subnet.to_string()).collect();
             Error::invalid(match wanted {
                 Some(ip) => {
-                    format!("address {ip} is in no subnet of network {} ({})", network.name, subnets.join(", "))
+                    format!(
+                        "address {ip} is in no subnet of network {} ({})",
+                        network.name,
+                        subnets.join(", ")
+                    )
                 }
-                None => format!("network {} has no {} subnet", network.name, if v4 { "IPv4" } else { "IPv6" }),
+                None => {
+                    format!("network {} has no {} subnet", network.name, if v4 { "IPv4" } else { "IPv6" })
+                }
             })
         };
         pool.ok_or_else(none)?.take(network.name.as_str(), wanted)
@@ -57,14 +63,11 @@ impl Books {
     pub fn resume<'a>(&mut self, newest_last: impl Iterator<Item = &'a Sandbox>) {
         for endpoint in newest_last.flat_map(|sandbox| &sandbox.endpoints) {
             for pool in self.leases.get_mut(&endpoint.network).into_iter().flatten() {
-                endpoint.addresses().filter(|a| pool.subnet().contains(*a)).for_each(|a| pool.set_cursor_after(a));
+                let subnet = pool.subnet();
+                let within = endpoint.addresses().filter(|address| subnet.contains(*address));
+                within.for_each(|address| pool.set_cursor_after(address));
             }
         }
-    }
-
-    /// (given out, still free) of each pool.
-    pub fn counts(&self, network: Id) -> Vec<(u128, u128)> {
-        self.leases.get(&network).into_iter().flatten().map(|pool| (pool.used(), pool.available())).collect()
     }
 
     /// Sandboxes that share this one's namespace.

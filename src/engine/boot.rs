@@ -1,13 +1,6 @@
 //! Start and stop. At start promises are read, the kernel is observed, and the difference is applied: by the same
 //! code as every call. Running sandboxes notice nothing. At the end, with no sandbox left, the kernel is left as found.
-use super::{
-    change::Change,
-    decide::event,
-    network::predefined,
-    undo,
-    view::View,
-    writer::Writer,
-};
+use super::{change::Change, decide::event, network::predefined, undo, view::View, writer::Writer};
 use crate::{
     error::{Error, Result},
     ipam::Intervals,
@@ -39,8 +32,10 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
 
 /// Enters all promises; returns the sandboxes that have ended meanwhile, with the cause.
 fn load(writer: &mut Writer, contents: Contents) -> Vec<(Arc<Sandbox>, String)> {
-    let networks = contents.networks.into_iter().map(|n| Change::Network { before: None, after: Some(Arc::new(n)) });
-    let volumes = contents.volumes.into_iter().map(|v| Change::Volume { before: None, after: Some(Arc::new(v)) });
+    let networks =
+        contents.networks.into_iter().map(|n| Change::Network { before: None, after: Some(Arc::new(n)) });
+    let volumes =
+        contents.volumes.into_iter().map(|v| Change::Volume { before: None, after: Some(Arc::new(v)) });
     let mut sandboxes = contents.sandboxes;
     sandboxes.sort_by(|a, b| a.created.cmp(&b.created));
     let seated = sandboxes.iter().map(|s| Change::Sandbox { before: None, after: Some(Arc::new(s.clone())) });
@@ -69,9 +64,8 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox) -> Option<String> {
         Netns::Given { path, inode } => {
             (writer.host.namespace(path).ok() != Some(*inode)).then(|| gone(path))
         }
-        Netns::Shared(id) => {
-            (!writer.state.view.sandboxes.contains_key(id)).then(|| "the sandbox it shared is gone".to_owned())
-        }
+        Netns::Shared(id) => (!writer.state.view.sandboxes.contains_key(id))
+            .then(|| "the sandbox it shared is gone".to_owned()),
         Netns::Host => None,
     }
 }
@@ -114,7 +108,9 @@ fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
     }
     match writes.is_empty() {
         true => Ok(()),
-        false => writer.ledger.commit(&writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec())),
+        false => {
+            writer.ledger.commit(&writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec()))
+        }
     }
 }
 

@@ -26,7 +26,8 @@ impl Change {
     /// The record that makes it durable.
     pub fn write(&self) -> Result<Write> {
         fn json<T: serde::Serialize>(value: &Option<Arc<T>>) -> Result<Option<Vec<u8>>> {
-            let encode = |v: &Arc<T>| serde_json::to_vec(v).map_err(|e| Error::internal("write a record").because(e));
+            let encode =
+                |v: &Arc<T>| serde_json::to_vec(v).map_err(|e| Error::internal("write a record").because(e));
             value.as_ref().map(encode).transpose()
         }
         let either = |key: Option<String>| key.unwrap_or_default();

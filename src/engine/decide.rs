@@ -2,7 +2,7 @@
 use super::{books::Books, change::Change, view::View};
 use crate::{
     host::{Facts, Host},
-    ipam::{Ephemeral, Intervals, pools},
+    ipam::{self, Ephemeral, Intervals},
     model::{Id, Reply, event::Event},
 };
 use std::{collections::BTreeMap, path::PathBuf};
@@ -21,7 +21,7 @@ pub struct Settings {
     pub instance: String,
     /// `<run>/netns`
     pub netns_dir: PathBuf,
-    pub pools: Vec<pools::Pool>,
+    pub pools: Vec<ipam::Pool>,
     pub ephemeral: Ephemeral,
     /// Sandboxes on the default bridge get no names, as with Docker.
     pub strict_default_bridge: bool,
@@ -77,12 +77,20 @@ pub fn random_id() -> crate::error::Result<Id> {
 /// Random bytes from the kernel.
 pub fn random<const N: usize>() -> crate::error::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| crate::error::Error::internal("get random bytes").because(error))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| crate::error::Error::internal("get random bytes").because(error))?;
     Ok(bytes)
 }
 
 /// An event about one object.
-pub fn event(now: &str, object: &str, action: &str, id: impl ToString, name: impl ToString, cause: &str) -> Event {
+pub fn event(
+    now: &str,
+    object: &str,
+    action: &str,
+    id: impl ToString,
+    name: impl ToString,
+    cause: &str,
+) -> Event {
     Event {
         time: now.to_owned(),
         object: object.to_owned(),

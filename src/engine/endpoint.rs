@@ -5,9 +5,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{
-        Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver,
-    },
+    model::{Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver},
 };
 use std::net::IpAddr;
 
@@ -43,8 +41,7 @@ pub fn seat(
     others: &[Endpoint],
 ) -> Result<Endpoint> {
     check(network, request, others)?;
-    let v4 = || draft_address(draft, network, true, request.ip.map(IpAddr::V4));
-    let ip4 = match v4()? {
+    let ip4 = match draft_address(draft, network, true, request.ip.map(IpAddr::V4))? {
         Some(IpAddr::V4(ip)) => Some(ip),
         _ => None,
     };
@@ -92,7 +89,10 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
         )));
     }
     if others.iter().any(|endpoint| endpoint.network == network.id) {
-        return Err(Error::conflict(format!("the sandbox already has an endpoint in network {}", network.name)));
+        return Err(Error::conflict(format!(
+            "the sandbox already has an endpoint in network {}",
+            network.name
+        )));
     }
     for alias in request.aliases.iter().chain(request.links.keys()) {
         check_alias(alias)?;
@@ -106,7 +106,9 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
 /// A DNS name by which neighbours may call a sandbox (RFC 1035 sizes; `_` is let through, as Docker does).
 pub fn check_alias(alias: &str) -> Result<()> {
     let label = |l: &str| {
-        !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        !l.is_empty()
+            && l.len() <= 63
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     match alias.len() <= 253 && alias.split('.').all(label) {
         true => Ok(()),
@@ -122,7 +124,9 @@ fn ifname(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> 
     if let Some(name) = &request.ifname {
         return match free(name) {
             true => Ok(name.clone()),
-            false => Err(Error::conflict(format!("the sandbox already has an interface {name}: choose another name"))),
+            false => Err(Error::conflict(format!(
+                "the sandbox already has an interface {name}: choose another name"
+            ))),
         };
     }
     let prefix = network.bridge().map_or("eth", |settings| settings.ifname_prefix.as_str());

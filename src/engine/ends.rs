@@ -30,7 +30,8 @@ impl Ends {
 
     /// Those that waited for this sandbox.
     pub fn take(&mut self, sandbox: Id) -> Vec<End> {
-        let (ended, waiting) = std::mem::take(&mut self.0).into_iter().partition(|end| end.sandbox == sandbox);
+        let (ended, waiting) =
+            std::mem::take(&mut self.0).into_iter().partition(|end| end.sandbox == sandbox);
         self.0 = waiting;
         ended
     }

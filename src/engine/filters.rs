@@ -17,7 +17,10 @@ impl<'a> Filter<'a> {
     pub fn parse(filters: &'a Filters, known: &[&str]) -> Result<Self> {
         for key in filters.filters.keys() {
             if !known.contains(&key.as_str()) {
-                return Err(Error::invalid(format!("invalid filter {key:?}: known are {}", known.join(", "))));
+                return Err(Error::invalid(format!(
+                    "invalid filter {key:?}: known are {}",
+                    known.join(", ")
+                )));
             }
         }
         let dangling = match filters.filters.get("dangling").map(Vec::as_slice) {
@@ -25,7 +28,9 @@ impl<'a> Filter<'a> {
             Some([value]) => Some(boolean(value)?),
             Some(_) => return Err(Error::invalid("invalid filter dangling: give true or false once")),
         };
-        if let Some(bad) = filters.filters.get("type").into_iter().flatten().find(|t| *t != "custom" && *t != "builtin") {
+        if let Some(bad) =
+            filters.filters.get("type").into_iter().flatten().find(|t| *t != "custom" && *t != "builtin")
+        {
             return Err(Error::invalid(format!("invalid filter type={bad}: it is custom or builtin")));
         }
         Ok(Filter { filters: &filters.filters, dangling })
@@ -58,9 +63,8 @@ impl<'a> Filter<'a> {
 
     pub fn sandbox(&self, view: &View, sandbox: &Sandbox) -> bool {
         let status = if sandbox.process.is_some() { "running" } else { "registered" };
-        let joined = |v: &str| {
-            view.find_network(v).is_ok_and(|network| sandbox.endpoint_in(network.id).is_some())
-        };
+        let joined =
+            |v: &str| view.find_network(v).is_ok_and(|network| sandbox.endpoint_in(network.id).is_some());
         self.any("name", |v| sandbox.name.as_str().contains(v))
             && self.any("id", |v| sandbox.id.to_string().starts_with(v))
             && self.any("status", |v| v == status)
@@ -89,7 +93,9 @@ pub fn boolean(text: &str) -> Result<bool> {
 
 /// The moment that `until` names, as RFC 3339: itself, or a duration ago (`10m`, `1h30m`, `24h`, `45s`).
 pub fn moment(text: &str) -> Result<String> {
-    let bad = || Error::invalid(format!("invalid filter until={text}: give a time (RFC 3339) or a duration like 24h"));
+    let bad = || {
+        Error::invalid(format!("invalid filter until={text}: give a time (RFC 3339) or a duration like 24h"))
+    };
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(time.to_string());
     }

@@ -47,7 +47,12 @@ impl Engine {
                 df.reclaimable_all += bytes;
                 df.reclaimable += if volume.anonymous { bytes } else { 0 };
             }
-            df.volumes.push(VolumeUsage { name: volume.name.clone(), users, size, anonymous: volume.anonymous });
+            df.volumes.push(VolumeUsage {
+                name: volume.name.clone(),
+                users,
+                size,
+                anonymous: volume.anonymous,
+            });
         }
         Ok(df)
     }
@@ -120,7 +125,9 @@ impl Engine {
     /// All promises as one JSON value.
     fn dump(&self) -> Result<serde_json::Value> {
         let view = self.view();
-        fn all<'a, T: serde::Serialize + 'a>(values: impl Iterator<Item = &'a Arc<T>>) -> Result<serde_json::Value> {
+        fn all<'a, T: serde::Serialize + 'a>(
+            values: impl Iterator<Item = &'a Arc<T>>,
+        ) -> Result<serde_json::Value> {
             let values: Vec<&T> = values.map(|value| &**value).collect();
             serde_json::to_value(values).map_err(|error| Error::internal("dump").because(error))
         }

@@ -8,8 +8,8 @@
 //! ```
 //! One thread does it all: the kernel's RTNL is one lock, so more threads would add latency and no speed
 //! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit.
-mod boot;
 mod books;
+mod boot;
 mod change;
 mod decide;
 mod endpoint;
@@ -36,11 +36,10 @@ pub use writer::{Message, Parts};
 use crate::{
     error::{Error, Result},
     model::{
-        Command, Id, Reply,
+        Command, Id, Name, Reply, Volume,
         names::Names,
         reply::{Finding, SystemInfo},
     },
-    volume::Volumes,
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -60,6 +59,16 @@ pub trait Resolvers: Send + Sync {
     fn nameservers(&self) -> Vec<IpAddr>;
     /// The host's resolv.conf.
     fn resolv_conf(&self) -> String;
+}
+
+/// Where volumes have their data.
+pub trait Volumes: Send + Sync {
+    /// Makes the directories of a volume; one that has them already is fine.
+    fn create(&self, volume: &Volume) -> Result<()>;
+    /// Takes a volume's data away, at once and for good; one that is gone is fine.
+    fn remove(&self, name: &Name) -> Result<()>;
+    /// Bytes on disk. `go_on` is asked now and then.
+    fn usage(&self, name: &Name, go_on: &dyn Fn() -> bool) -> Result<u64>;
 }
 
 /// What the daemon knows of itself and its surroundings.
@@ -102,7 +111,8 @@ impl Engine {
             probe,
         };
         let (ready, started) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || writer::run(parts, ready));
+        let thread =
+            std::thread::Builder::new().name("engine".to_owned()).spawn(move || writer::run(parts, ready));
         let thread = thread.map_err(|error| Error::os("start the engine's thread", &error))?;
         match started.recv() {
             Ok(Ok(())) => Ok((engine, thread)),
@@ -160,13 +170,14 @@ impl Engine {
             Command::SandboxList(filters) => query::sandboxes(&view, root, filters).map(Reply::Sandboxes),
             Command::SandboxInspect(which) => view.find_sandbox(&which.name).map(|sandbox| {
                 let strict = self.settings.strict_default_bridge;
-                let files = crate::plan::files::files(&sandbox, &*view, strict, &self.resolvers.resolv_conf());
+                let files =
+                    crate::plan::files::files(&sandbox, &*view, strict, &self.resolvers.resolv_conf());
                 Reply::Sandbox(Box::new(query::sandbox_info(&view, root, &sandbox, Some(files))))
             }),
             Command::VolumeList(filters) => query::volumes(&view, root, filters).map(Reply::Volumes),
-            Command::VolumeInspect(which) => {
-                view.find_volume(&which.name).map(|volume| Reply::Volume(query::volume_info(&view, root, &volume)))
-            }
+            Command::VolumeInspect(which) => view
+                .find_volume(&which.name)
+                .map(|volume| Reply::Volume(query::volume_info(&view, root, &volume))),
             Command::SystemInfo(_) => Ok(Reply::Info(Box::new(self.probe.info(&view)))),
             _ => return None,
         })

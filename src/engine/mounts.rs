@@ -15,7 +15,11 @@ use crate::{
 use std::sync::Arc;
 
 /// The mounts with every volume named, and the volumes that have to be made first.
-pub fn decide(state: &State, world: &World<'_>, specs: &[MountSpec]) -> Result<(Vec<MountSpec>, Vec<Change>)> {
+pub fn decide(
+    state: &State,
+    world: &World<'_>,
+    specs: &[MountSpec],
+) -> Result<(Vec<MountSpec>, Vec<Change>)> {
     check_mounts(specs)?;
     let mut made: Vec<Arc<Volume>> = Vec::new();
     let mut mounts = Vec::with_capacity(specs.len());
@@ -34,7 +38,12 @@ pub fn decide(state: &State, world: &World<'_>, specs: &[MountSpec]) -> Result<(
     Ok((mounts, changes.collect()))
 }
 
-fn volume_for(state: &State, world: &World<'_>, spec: &MountSpec, made: &[Arc<Volume>]) -> Result<Arc<Volume>> {
+fn volume_for(
+    state: &State,
+    world: &World<'_>,
+    spec: &MountSpec,
+    made: &[Arc<Volume>],
+) -> Result<Arc<Volume>> {
     let known = |name: &str| {
         let fresh = made.iter().find(|volume| volume.name.as_str() == name);
         fresh.or_else(|| state.view.volumes.get(name)).cloned()

@@ -44,7 +44,9 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
 fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
     let name = Name::parse(&request.name)?;
     if reserved_network_name(&name) {
-        return Err(Error::denied(format!("the name {name} belongs to a predefined network: choose another")));
+        return Err(Error::denied(format!(
+            "the name {name} belongs to a predefined network: choose another"
+        )));
     }
     if state.view.network_named(name.as_str()).is_some() {
         return Err(Error::conflict(format!(
@@ -62,14 +64,20 @@ fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
 /// IPv4 is on unless it was refused; IPv6 if it was asked for or an IPv6 subnet was given.
 fn families(request: &NetworkCreate) -> Result<(bool, bool)> {
     let given = |v6: bool| {
-        request.pools.iter().filter_map(|pool| pool.subnet.as_deref()).any(|subnet| subnet.contains(':') == v6)
+        request
+            .pools
+            .iter()
+            .filter_map(|pool| pool.subnet.as_deref())
+            .any(|subnet| subnet.contains(':') == v6)
     };
     let (v4, v6) = (request.ipv4.unwrap_or(true), request.ipv6 || given(true));
     match (v4, v6) {
         (false, _) if given(false) => {
             Err(Error::invalid("an IPv4 subnet was given, but IPv4 is switched off for this network"))
         }
-        (false, false) => Err(Error::invalid("IPv4 and IPv6 are both switched off: a network needs one of them")),
+        (false, false) => {
+            Err(Error::invalid("IPv4 and IPv6 are both switched off: a network needs one of them"))
+        }
         both => Ok(both),
     }
 }
@@ -83,13 +91,18 @@ fn settings(
     pools: &[Pool],
 ) -> Result<Settings> {
     if driver != Driver::Bridge {
-        let settings = VlanSettings::parse(driver, &request.options)?;
+        let settings = match driver {
+            Driver::Ipvlan => VlanSettings::ipvlan(&request.options)?,
+            _ => VlanSettings::macvlan(&request.options)?,
+        };
         let parent = settings.parent.clone().ok_or_else(|| {
             Error::invalid(format!("a {driver} network needs its parent interface: add --opt parent=eth0"))
         })?;
         return match world.facts()?.interfaces.contains(&parent) {
             true => Ok(Settings::Vlan { parent, settings }),
-            false => Err(Error::not_found(format!("parent interface {parent} not found: `ip link` lists them"))),
+            false => {
+                Err(Error::not_found(format!("parent interface {parent} not found: `ip link` lists them")))
+            }
         };
     }
     let mut settings = BridgeSettings::parse(&request.options, request.internal)?;
@@ -104,7 +117,9 @@ fn device(state: &State, world: &mut World<'_>, settings: &BridgeSettings, id: I
         None => IfName::parse(&format!("br-{}", id.short()))?,
     };
     if let Some(network) = state.books.devices.get(device.as_str()) {
-        return Err(Error::conflict(format!("bridge name {device} is taken by network {network}: choose another")));
+        return Err(Error::conflict(format!(
+            "bridge name {device} is taken by network {network}: choose another"
+        )));
     }
     match settings.bridge.is_some() && world.facts()?.interfaces.contains(&device) {
         true => Err(Error::conflict(format!(
@@ -129,9 +144,13 @@ pub fn bridge_mac(pools: &[Pool]) -> Result<Mac> {
 pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decision> {
     let network = state.view.find_network(&request.name)?;
     if network.predefined() {
-        return Err(Error::denied(format!("{} is a pre-defined network and cannot be removed", network.name)));
+        return Err(Error::denied(format!(
+            "{} is a pre-defined network and cannot be removed",
+            network.name
+        )));
     }
-    let users: Vec<String> = state.view.members(network.id).iter().map(|user| user.name.to_string()).collect();
+    let users: Vec<String> =
+        state.view.members(network.id).iter().map(|user| user.name.to_string()).collect();
     if !users.is_empty() {
         return Err(Error::conflict(format!(
             "network {} is in use by sandbox {}: disconnect or remove it first",

@@ -97,7 +97,13 @@ fn pool(subnet: Subnet, range: Option<Subnet>, wanted: &PoolRequest) -> Pool {
 }
 
 /// A subnet out of the configured pools that no network and nothing on the host overlaps.
-fn picked(state: &State, host: &Taken, family: Family, size: Option<u8>, wanted: &PoolRequest) -> Result<Pool> {
+fn picked(
+    state: &State,
+    host: &Taken,
+    family: Family,
+    size: Option<u8>,
+    wanted: &PoolRequest,
+) -> Result<Pool> {
     let taken = [&state.books.subnets, host];
     let subnet = match family {
         Family::V4 => ipam::pick(&state.settings.pools, family, size, &taken)?,

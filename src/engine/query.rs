@@ -17,7 +17,8 @@ use crate::{
 use std::{net::IpAddr, path::Path, sync::Arc};
 
 pub fn networks(view: &View, filters: &Filters) -> Result<Vec<NetworkInfo>> {
-    let filter = filters::Filter::parse(filters, &["name", "id", "driver", "label", "dangling", "type", "scope"])?;
+    let filter =
+        filters::Filter::parse(filters, &["name", "id", "driver", "label", "dangling", "type", "scope"])?;
     let mut found: Vec<_> = view.networks.values().filter(|n| filter.network(view, n)).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found.into_iter().map(|network| network_info(view, network, false)).collect())

@@ -9,7 +9,9 @@ use crate::{
     error::{Error, Result},
     model::{
         Id, Name, Network, Reply, Sandbox,
-        command::{EndpointRequest, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, SandboxStart},
+        command::{
+            EndpointRequest, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, SandboxStart,
+        },
         network::Driver,
         port::{Holder, Port, PortSpec},
         reply::{Created, Removed},
@@ -40,7 +42,8 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
         Place::Own(networks) => ports(state, world, (id, &name), &request.ports, networks, &mut warnings),
         Place::Host | Place::Shared(_) => {
             if !request.ports.is_empty() {
-                warnings.push("published ports are discarded: the sandbox has no network of its own".to_owned());
+                warnings
+                    .push("published ports are discarded: the sandbox has no network of its own".to_owned());
             }
             Ok(Vec::new())
         }
@@ -65,20 +68,26 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     };
     changes.push(Change::Sandbox { before: None, after: Some(Arc::new(sandbox)) });
     let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));
-    decision.chosen_ports = request.ports.iter().any(|spec| spec.host_port.is_none() || spec.host_port_end.is_some());
+    decision.chosen_ports =
+        request.ports.iter().any(|spec| spec.host_port.is_none() || spec.host_port_end.is_some());
     Ok(decision.with_event(event(&world.now, "sandbox", "create", id, &name, "call")))
 }
 
 fn name(state: &State, request: &SandboxCreate, id: Id) -> Result<Name> {
     if let Some(holder) = state.view.sandboxes.get(&id) {
-        return Err(Error::conflict(format!("sandbox id {} is already in use by {}", id.short(), holder.name)));
+        return Err(Error::conflict(format!(
+            "sandbox id {} is already in use by {}",
+            id.short(),
+            holder.name
+        )));
     }
     let name = match &request.name {
         Some(name) => Name::parse(name)?,
         None => Name::parse(&id.short())?,
     };
     if let Some(hostname) = &request.hostname {
-        check_alias(hostname).map_err(|_| Error::invalid(format!("invalid hostname {hostname:?}: see hostname(7)")))?;
+        check_alias(hostname)
+            .map_err(|_| Error::invalid(format!("invalid hostname {hostname:?}: see hostname(7)")))?;
     }
     match state.view.sandbox_named(name.as_str()) {
         Some(other) => Err(Error::conflict(format!(
@@ -140,7 +149,10 @@ fn netns(
         (Place::Own(_), None) => Ok(Netns::Made(state.settings.netns_dir.join(name.as_str()))),
         (Place::Own(_), Some(path)) => {
             if !path.is_absolute() {
-                return Err(Error::invalid(format!("invalid netns {}: an absolute path is needed", path.display())));
+                return Err(Error::invalid(format!(
+                    "invalid netns {}: an absolute path is needed",
+                    path.display()
+                )));
             }
             let inode = world.host.namespace(path)?;
             match state.books.inodes.get(&inode).and_then(|id| state.view.sandboxes.get(id)) {
@@ -204,7 +216,8 @@ pub fn start(state: &mut State, world: &mut World<'_>, request: &SandboxStart) -
     let mut after = Sandbox::clone(&before);
     after.process = Some(process);
     let reply = Reply::Removed(Removed { name: before.name.to_string(), warnings: Vec::new() });
-    let told = event(&world.now, "sandbox", "start", before.id, &before.name, &format!("process {}", request.pid));
+    let told =
+        event(&world.now, "sandbox", "start", before.id, &before.name, &format!("process {}", request.pid));
     Ok(Decision::new(vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }], reply)
         .with_event(told))
 }
@@ -246,8 +259,9 @@ pub fn connect(state: &mut State, world: &mut World<'_>, request: &NetworkConnec
     let before = state.view.find_sandbox(&request.sandbox)?;
     must_own_namespace(&before)?;
     let mut draft = Draft::new(&mut state.books);
-    let endpoint = seat(&mut draft, &network, &request.endpoint, &before.endpoints)
-        .map_err(|error| error.while_doing(format!("connect sandbox {} to network {}", before.name, network.name)));
+    let endpoint = seat(&mut draft, &network, &request.endpoint, &before.endpoints).map_err(|error| {
+        error.while_doing(format!("connect sandbox {} to network {}", before.name, network.name))
+    });
     let endpoint = draft.finish(endpoint)?;
     let mut after = Sandbox::clone(&before);
     let info = super::query::endpoint_info(&endpoint, &network);

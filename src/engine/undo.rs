@@ -1,9 +1,5 @@
 //! Taking a decision back: out of the writer's state, and, if it was begun, out of the kernel and the ledger.
-use super::{
-    change::Change,
-    decide::State,
-    writer::Writer,
-};
+use super::{change::Change, decide::State, writer::Writer};
 use crate::{error::Error, store::Write};
 
 /// Out of the writer's own state.

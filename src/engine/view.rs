@@ -37,7 +37,8 @@ impl View {
         find(which, "sandbox", &self.sandboxes, &self.sandbox_names)
     }
     pub fn find_volume(&self, which: &str) -> Result<Arc<Volume>> {
-        let missing = || Error::not_found(format!("volume {which} not found: `pontoon volume ls` lists them"));
+        let missing =
+            || Error::not_found(format!("volume {which} not found: `pontoon volume ls` lists them"));
         self.volumes.get(which).cloned().ok_or_else(missing)
     }
     pub fn network_named(&self, name: &str) -> Option<Arc<Network>> {
@@ -144,9 +145,9 @@ fn find<T>(
     let mut matches = all.iter().filter(|(id, _)| id.to_string().starts_with(which));
     match (matches.next(), matches.next()) {
         (Some((_, one)), None) => Ok(one.clone()),
-        (Some(_), Some(_)) => {
-            Err(Error::invalid(format!("{noun} {which} is ambiguous: several ids begin with it, give more digits")))
-        }
+        (Some(_), Some(_)) => Err(Error::invalid(format!(
+            "{noun} {which} is ambiguous: several ids begin with it, give more digits"
+        ))),
         _ => Err(missing()),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         Name, Reply, Volume,
         command::{VolumeCreate, VolumeRemove},
         reply::{Removed, VolumeInfo},
-        volume::check_options,
+        volume::{LocalOptions, check_name},
     },
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -60,9 +60,9 @@ pub fn make(
     if driver != "local" {
         return Err(Error::not_found(format!("volume driver {driver} not found: only local is there")));
     }
-    crate::model::volume::check_name(name)?;
     let name = Name::parse(name)?;
-    check_options(options)?;
+    check_name(&name)?;
+    LocalOptions::parse(options)?;
     Ok(Arc::new(Volume {
         name,
         driver: driver.to_owned(),

@@ -1,7 +1,8 @@
 //! The writer's thread: batches of messages in, one commit a batch, one application a change.
 use super::{
-    Answer, Events, Published, Resolvers, Settings, boot,
+    Answer, Events, Published, Resolvers, Settings, Volumes,
     books::Books,
+    boot,
     change::Change,
     decide::{Decision, State, World},
     ends::Ends,
@@ -21,7 +22,6 @@ use crate::{
     },
     plan,
     store::{Contents, Ledger, Write},
-    volume::Volumes,
 };
 use std::{
     path::PathBuf,
@@ -36,9 +36,15 @@ const PORT_ROUNDS: usize = 10;
 
 /// What the writer is told.
 pub enum Message {
-    Call { command: Command, answer: Answer },
+    Call {
+        command: Command,
+        answer: Answer,
+    },
     /// A sandbox's process has ended, or its namespace has gone.
-    Ended { sandbox: Id, cause: String },
+    Ended {
+        sandbox: Id,
+        cause: String,
+    },
     Stop,
 }
 
@@ -199,7 +205,8 @@ impl Writer {
         });
         match decision {
             Ok(decision) => {
-                let command = Command::SandboxInspect(crate::model::command::Which::new(sandbox.name.as_str()));
+                let command =
+                    Command::SandboxInspect(crate::model::command::Which::new(sandbox.name.as_str()));
                 let staging = self.stage(command, decision, answer);
                 staged.push(staging);
             }
@@ -360,7 +367,7 @@ impl Writer {
                     after.iter().for_each(|n| self.names.set_network(n.id, n.name.as_str()));
                 }
                 Change::Sandbox { before, after } => {
-                    for sandbox in before {
+                    if let Some(sandbox) = before {
                         sandbox.endpoints.iter().for_each(|e| self.names.remove_seat(e.network, sandbox.id));
                         self.names.remove_asker(sandbox.id);
                     }

@@ -2,26 +2,29 @@
 //!
 //! `Command` goes in, `Reply` comes out, `Event` tells the others; `kernel::Item` is what the kernel should hold.
 pub mod address;
-// command
-// event
+pub mod command;
+pub mod event;
 pub mod id;
 pub mod kernel;
 pub mod mount;
+mod mount_text;
 pub mod names;
-// network
+pub mod network;
+pub mod options;
 pub mod port;
 mod port_text;
-// reply
-// sandbox
-// volume
+pub mod reply;
+pub mod sandbox;
+pub mod volume;
 
 pub use address::{Family, Mac, Subnet};
-// use command
-// use event
+pub use command::Command;
+pub use event::Event;
 pub use id::{Id, IfName, Name};
-// use network
-
+pub use mount::{MountSpec, check_mounts};
+pub use network::Network;
+pub use options::{BridgeSettings, EndpointSettings, GatewayMode, VlanMode, VlanSettings};
 pub use port::{PortSpec, Proto};
-// use reply
-// use sandbox
-// use volume
+pub use reply::Reply;
+pub use sandbox::{Endpoint, Sandbox};
+pub use volume::Volume;

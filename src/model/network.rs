@@ -68,15 +68,8 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Settings {
-    Bridge {
-        device: IfName,
-        mac: Mac,
-        settings: BridgeSettings,
-    },
-    Vlan {
-        parent: IfName,
-        settings: VlanSettings,
-    },
+    Bridge { device: IfName, mac: Mac, settings: BridgeSettings },
+    Vlan { parent: IfName, settings: VlanSettings },
     Plain,
 }
 

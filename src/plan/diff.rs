@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn adds_before_elements_before_removals() {
-        let ops = diff([hold(81, &[]), net("old")], [net("new"), hold(80, &[]), Item::Forwarding(Family::V4)]);
+        let ops =
+            diff([hold(81, &[]), net("old")], [net("new"), hold(80, &[]), Item::Forwarding(Family::V4)]);
         let expected = [
             Op::Add(Item::Forwarding(Family::V4)),
             Op::Add(hold(80, &[])),

@@ -47,7 +47,9 @@ fn hosts(sandbox: &Sandbox) -> String {
     let mut text = String::from("127.0.0.1\tlocalhost\n");
     if sandbox.endpoints.is_empty() || sandbox.endpoints.iter().any(|endpoint| endpoint.ip6.is_some()) {
         text.push_str("::1\tlocalhost ip6-localhost ip6-loopback\n");
-        text.push_str("fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+        text.push_str(
+            "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+        );
     }
     for (name, address) in &sandbox.hosts {
         let _ = writeln!(text, "{address}\t{name}");

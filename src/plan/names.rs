@@ -30,14 +30,11 @@ pub fn seats(sandbox: &Sandbox) -> Vec<(crate::model::Id, Seat)> {
 /// What it may ask.
 pub fn asker(sandbox: &Sandbox, lookup: &dyn Lookup) -> Asker {
     let seats = gateway::ordered(sandbox, lookup);
-    let outside =
-        [Family::V4, Family::V6].iter().any(|family| gateway::choose(&seats, *family).is_some());
-    let links = seats.iter().flat_map(|(endpoint, network)| {
-        endpoint.links.iter().map(|(alias, name)| ((network.id, alias.to_ascii_lowercase()), name.clone()))
-    });
+    let outside = [Family::V4, Family::V6].iter().any(|family| gateway::choose(&seats, *family).is_some());
+    let linked = seats.iter().filter(|(endpoint, _)| !endpoint.links.is_empty());
+    let links = linked.map(|(endpoint, network)| (network.id, endpoint.links.clone())).collect();
     Asker {
-        sandbox: sandbox.id,
-        links: links.collect(),
+        links,
         networks: seats.iter().map(|(_, network)| network.id).collect(),
         upstream: Upstreams {
             servers: sandbox.dns.servers.clone(),

@@ -48,7 +48,12 @@ pub fn mode(settings: &BridgeSettings, family: Family) -> GatewayMode {
     }
 }
 
-fn elements(network: &Network, device: &IfName, settings: &BridgeSettings, addresses: &[Cidr]) -> Vec<Element> {
+fn elements(
+    network: &Network,
+    device: &IfName,
+    settings: &BridgeSettings,
+    addresses: &[Cidr],
+) -> Vec<Element> {
     let verdict = if settings.icc { PairVerdict::Within } else { PairVerdict::Apart };
     let mut elements = vec![
         Element::Net(device.clone()),

@@ -27,8 +27,10 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
         return Vec::new();
     }
     let seats = gateway::ordered(sandbox, lookup);
-    let ways: Vec<Way> =
-        [Family::V4, Family::V6].iter().filter_map(|f| gateway::choose(&seats, *f).and_then(|s| way(s, *f))).collect();
+    let ways: Vec<Way> = [Family::V4, Family::V6]
+        .iter()
+        .filter_map(|f| gateway::choose(&seats, *f).and_then(|s| way(s, *f)))
+        .collect();
     let mut items = Vec::new();
     for port in &sandbox.ports {
         items.extend(elements(port, &ways).into_iter().map(Item::Element));
@@ -63,11 +65,14 @@ fn elements(port: &Port, ways: &[Way]) -> Vec<Element> {
             true if port.count >= WORTH_A_RANGE => {
                 elements.push(Element::OpenRange { to: way.to, proto, first, last: last(first) });
             }
-            true => elements.extend((first..=last(first)).map(|port| Element::Open { to: way.to, proto, port })),
-            false if port.count >= WORTH_A_RANGE
-                && port.port == port.host_port
-                && host.is_none()
-                && proto != Proto::Sctp =>
+            true => {
+                elements.extend((first..=last(first)).map(|port| Element::Open { to: way.to, proto, port }))
+            }
+            false
+                if port.count >= WORTH_A_RANGE
+                    && port.port == port.host_port
+                    && host.is_none()
+                    && proto != Proto::Sctp =>
             {
                 elements.push(Element::Range { host, proto, first, last: last(first), to: way.to });
             }

@@ -2,7 +2,7 @@
 use super::{Lookup, gateway, network::bridge_addresses, ports};
 use crate::model::{
     Endpoint, Family, Mac, Network, Sandbox,
-    kernel::{Element, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, VolumeMount},
+    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, VolumeMount},
     mount::MountKind,
     network::{Driver, Settings},
     options::VlanMode,
@@ -44,10 +44,14 @@ pub fn resolves(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> bool {
 fn volume_mounts(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
     let sources =
         sandbox.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
-    let volumes = sources.filter_map(|name| lookup.volume(name)).filter(|volume| volume.options.contains_key("type"));
+    let volumes =
+        sources.filter_map(|name| lookup.volume(name)).filter(|volume| volume.options.contains_key("type"));
     volumes
         .map(|volume| {
-            Item::VolumeMount(VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() })
+            Item::VolumeMount(VolumeMount {
+                volume: volume.name.to_string(),
+                options: volume.options.clone(),
+            })
         })
         .collect()
 }
@@ -77,7 +81,10 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
         mtu,
         addresses: endpoint.addresses().filter_map(|address| network.cidr(address)).collect(),
         ipv6: endpoint.ip6.is_some(),
-        neighbours: neighbours.into_iter().filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some()).collect(),
+        neighbours: neighbours
+            .into_iter()
+            .filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some())
+            .collect(),
     })
 }
 
@@ -102,11 +109,16 @@ fn routes(sandbox: &Sandbox, lookup: &dyn Lookup) -> Routes {
     let route = |family| {
         let (endpoint, network) = gateway::choose(&seats, family)?;
         let by_link = match &network.settings {
-            Settings::Vlan { settings, .. } => network.driver == Driver::Ipvlan && settings.mode.by_link(),
+            Settings::Vlan { settings, .. } => network.driver == Driver::Ipvlan && by_link(settings.mode),
             _ => false,
         };
         let gateway = network.pool(family)?.gateway;
         Some(Route { gateway: gateway.filter(|_| !by_link), link: endpoint.ifname.clone() })
     };
     Routes { sandbox: sandbox.id, v4: route(Family::V4), v6: route(Family::V6) }
+}
+
+/// ipvlan in layer 3 has no neighbours: the default route is the interface itself.
+fn by_link(mode: VlanMode) -> bool {
+    matches!(mode, VlanMode::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s))
 }

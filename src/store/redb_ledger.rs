@@ -40,7 +40,8 @@ impl RedbLedger {
             Ok((ledger, contents)) => Ok((ledger, contents, None)),
             Err(error) if error.kind == Kind::Invalid => {
                 let aside = path.with_extension(format!("redb.unreadable-{}", now.replace(':', "")));
-                std::fs::rename(path, &aside).map_err(|e| Error::os(format!("set {} aside", path.display()), &e))?;
+                std::fs::rename(path, &aside)
+                    .map_err(|e| Error::os(format!("set {} aside", path.display()), &e))?;
                 let message = format!(
                     "the ledger {} cannot be read ({error}); it was kept as {} and an empty one was started",
                     path.display(),
@@ -69,7 +70,8 @@ impl Ledger for RedbLedger {
             None => open_database(&self.path)?,
         };
         write(&database, writes).map_err(|error| {
-            let kind = if error.to_string().contains("os error 28") { Kind::Exhausted } else { Kind::Unavailable };
+            let kind =
+                if error.to_string().contains("os error 28") { Kind::Exhausted } else { Kind::Unavailable };
             Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
                 .because(error)
         })?;
@@ -141,7 +143,8 @@ fn read_table<T: DeserializeOwned>(database: &Database, table: Table) -> Result<
     let mut values = Vec::new();
     for record in records.iter().map_err(|e| bad(&e))? {
         let (key, value) = record.map_err(|e| bad(&e))?;
-        let value = serde_json::from_slice(value.value()).map_err(|e| bad(&format!("{}: {e}", key.value())))?;
+        let value =
+            serde_json::from_slice(value.value()).map_err(|e| bad(&format!("{}: {e}", key.value())))?;
         values.push(value);
     }
     Ok(values)
