@@ -1,1 +1,12 @@
-//! (being written)
+//! Doorways over HTTP on one unix socket. They translate and answer; they hold no state and decide nothing.
+//!
+//! `serve` accepts, `native` speaks `POST /Network.Create` and its kin, `metrics` counts.
+pub mod listen;
+mod metrics;
+mod native;
+mod reply;
+mod schema;
+mod serve;
+
+pub use metrics::Metrics;
+pub use serve::{Doorways, serve};

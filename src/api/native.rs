@@ -1,0 +1,152 @@
+//! The native API: one `POST` for each `Command`. Knows no field of any of them.
+use super::{Doorways, reply};
+use crate::{
+    engine::Engine,
+    error::{Error, Result},
+    model::{Command, Event, Reply},
+};
+use hyper::{StatusCode, body::Bytes};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    time::Instant,
+};
+use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
+
+/// Carries out `method` with the JSON in `body`. `stream`: long work tells its progress line by line.
+pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) -> reply::Answer {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    if method == "Events.Watch" {
+        return watch(body, &doorways.engine);
+    }
+    let started = Instant::now();
+    let command = match parse(method, body) {
+        Ok(command) => command,
+        Err(error) => return reply::error(&error),
+    };
+    let name = command.method();
+    if stream && Engine::is_slow(&command) {
+        return with_progress(command, &doorways.engine);
+    }
+    let result = run(command, &doorways.engine).await;
+    doorways.metrics.count(name, started.elapsed(), result.as_ref().err());
+    match result {
+        Ok(value) => reply::json(StatusCode::OK, &value),
+        Err(error) => reply::error(&error),
+    }
+}
+
+fn parse(method: &str, body: &[u8]) -> Result<Command> {
+    match Command::parse(method, body) {
+        Some(Ok(command)) => Ok(command),
+        Some(Err(error)) => {
+            Err(Error::invalid(format!("invalid body of {method}: GET /schema tells its form"))
+                .because(error))
+        }
+        None => Err(Error::not_found(format!("there is no method {method:?}: GET /schema lists them"))),
+    }
+}
+
+async fn run(command: Command, engine: &Engine) -> Result<Reply> {
+    let lost = || Error::unavailable("the daemon is stopping");
+    if Engine::is_slow(&command) {
+        // If the client goes away this future is dropped, and the work is told to stop.
+        let gone = Arc::new(AtomicBool::new(false));
+        let _told = OnDrop(gone.clone());
+        let engine = engine.clone();
+        let work = move || engine.execute(command, &|_| !gone.load(Ordering::Relaxed));
+        return tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(lost()));
+    }
+    let (send, receive) = oneshot::channel();
+    engine.submit(command, Box::new(move |reply| drop(send.send(reply))));
+    receive.await.unwrap_or_else(|_| Err(lost()))
+}
+
+struct OnDrop(Arc<AtomicBool>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn with_progress(command: Command, engine: &Engine) -> reply::Answer {
+    let (send, receive) = mpsc::channel(16);
+    let engine = engine.clone();
+    tokio::task::spawn_blocking(move || {
+        let progress = |text: &str| match text.is_empty() {
+            true => !send.is_closed(),
+            false => send.blocking_send(reply::line(&serde_json::json!({ "progress": text }))).is_ok(),
+        };
+        let last = match engine.execute(command, &progress) {
+            Ok(result) => serde_json::json!({ "result": result }),
+            Err(error) => serde_json::json!({ "error": error }),
+        };
+        let _ = send.blocking_send(reply::line(&last));
+    });
+    reply::lines(receive)
+}
+
+/// What `Events.Watch` takes.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watch {
+    /// RFC 3339: past events from then on come first.
+    pub since: Option<String>,
+    /// `object`, `action`, `name`, `id`: of several values of one key, one must fit.
+    pub filters: BTreeMap<String, Vec<String>>,
+}
+
+impl Watch {
+    fn wants(&self, event: &Event) -> bool {
+        self.filters.iter().all(|(key, values)| {
+            let value = match key.as_str() {
+                "object" | "type" => &event.object,
+                "action" | "event" => &event.action,
+                "id" => &event.id,
+                _ => &event.name,
+            };
+            values.iter().any(|wanted| wanted == value)
+        })
+    }
+}
+
+fn watch(body: &[u8], engine: &Engine) -> reply::Answer {
+    let watch: Watch = match serde_json::from_slice(body) {
+        Ok(watch) => watch,
+        Err(error) => return reply::error(&Error::invalid("invalid body of Events.Watch").because(error)),
+    };
+    let (past, mut live) = engine.events.listen(watch.since.as_deref());
+    let (send, receive) = mpsc::channel(64);
+    tokio::spawn(async move {
+        for event in past.iter().filter(|event| watch.wants(event)) {
+            if send.send(reply::line(&**event)).await.is_err() {
+                return;
+            }
+        }
+        loop {
+            let event = tokio::select! {
+                event = live.recv() => event,
+                () = send.closed() => return,
+            };
+            match event {
+                Ok(event) if watch.wants(&event) => {
+                    if send.send(reply::line(&*event)).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) => {}
+                // It was too slow: the gap is said, and it goes on with what is there.
+                Err(RecvError::Lagged(missed)) => {
+                    let gap = serde_json::json!({ "object": "daemon", "action": "missed", "cause": format!("{missed} events were missed") });
+                    if send.send(reply::line(&gap)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+    reply::lines(receive)
+}
