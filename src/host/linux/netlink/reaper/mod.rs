@@ -141,7 +141,7 @@ impl Shared {
 }
 
 /// A number from the instance's name that no link but marked ones of ours has (the deletion takes a whole group).
-fn choose_group(route: &mut Route, instance: &str) -> Result<u32> {
+pub(super) fn choose_group(route: &mut Route, instance: &str) -> Result<u32> {
     let links = observe::links(route)?;
     let ours = |alias: &Option<String>| {
         alias.as_deref().is_some_and(|a| matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_))))
