@@ -1,5 +1,11 @@
 //! The real kernel.
+pub mod facts;
 pub mod files;
+pub mod forwarding;
+pub mod hold;
 pub mod launch;
+pub mod namespace;
 pub mod netlink;
 pub mod nft;
+pub mod sysctl;
+pub mod watch;

@@ -1,0 +1,55 @@
+//! What the host already has, so that we do not collide with it; it only reads.
+use super::netlink::{LinkSeen, Route, observe};
+use crate::{
+    error::Result,
+    model::{IfName, Subnet, address::Cidr},
+};
+
+/// The host's network at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub interfaces: Vec<IfName>,
+    pub addresses: Vec<Cidr>,
+    /// Where routes of any table lead to, but default, local and link-local ones.
+    pub routes: Vec<Subnet>,
+    /// MTU of the interface of the best IPv4 (else IPv6) default route; None without one.
+    pub uplink_mtu: Option<u32>,
+}
+
+impl Facts {
+    /// Reads the namespace the calling thread is in: three dumps.
+    pub fn read() -> Result<Self> {
+        let mut route = Route::open()?;
+        let links = observe::links(&mut route)?;
+        let addresses = observe::addresses(&mut route)?;
+        let routes = observe::routes(&mut route)?;
+        let uplink = routes
+            .iter()
+            .filter(|r| r.to.is_none() && r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN))
+            .min_by_key(|r| (r.v6, r.metric))
+            .and_then(|r| r.index);
+        let mtu = |index: u32| links.iter().find(|l: &&LinkSeen| l.index == index).map(|l| l.mtu);
+        let mut prefixes: Vec<Subnet> = routes
+            .iter()
+            .filter(|r| r.unicast && r.table != u32::from(libc::RT_TABLE_LOCAL))
+            .filter_map(|r| r.to)
+            .filter(|subnet| !is_link_local(subnet))
+            .collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        Ok(Facts {
+            uplink_mtu: uplink.and_then(mtu),
+            interfaces: links.into_iter().map(|l| l.name).collect(),
+            addresses: addresses.into_iter().filter(|a| !a.link_local).map(|a| a.cidr).collect(),
+            routes: prefixes,
+        })
+    }
+}
+
+/// fe80::/10 and ff00::/8 stand on every interface and collide with nothing.
+fn is_link_local(subnet: &Subnet) -> bool {
+    match subnet.base() {
+        std::net::IpAddr::V6(base) => base.is_unicast_link_local() || base.is_multicast(),
+        std::net::IpAddr::V4(_) => false,
+    }
+}

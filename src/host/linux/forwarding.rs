@@ -1,0 +1,65 @@
+//! Forwarding between interfaces: reads it and switches it on for the namespace the calling thread is in; never off.
+use super::sysctl;
+use crate::{
+    error::{Error, Result},
+    model::{Family, IfName},
+};
+use std::fs;
+
+const SWITCH_V4: &str = "ipv4/ip_forward";
+const SWITCH_V6: &str = "ipv6/conf/all/forwarding";
+
+/// Whether packets of this family are forwarded. False if the kernel has no such family.
+pub fn is_on(family: Family) -> Result<bool> {
+    if family == Family::V6 && !sysctl::has_ipv6() {
+        return Ok(false);
+    }
+    Ok(sysctl::read(switch(family))? == "1")
+}
+
+/// Switches forwarding on; true if it was off. A host that listens to IPv6 routers (accept_ra=1) would turn deaf to them,
+/// so those interfaces get accept_ra=2 first (Documentation/networking/ip-sysctl.rst).
+pub fn switch_on(family: Family) -> Result<bool> {
+    if is_on(family)? {
+        return Ok(false);
+    }
+    if family == Family::V6 {
+        if !sysctl::has_ipv6() {
+            return Err(Error::unsupported("IPv6 forwarding: this kernel has no IPv6"));
+        }
+        keep_listening_to_routers()?;
+    }
+    sysctl::write(switch(family), "1")?;
+    Ok(true)
+}
+
+fn keep_listening_to_routers() -> Result<()> {
+    let folder = "/proc/sys/net/ipv6/conf";
+    let entries = fs::read_dir(folder).map_err(|e| Error::os(format!("list {folder}"), &e))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        // `all` has no effect of its own; `default` is what interfaces to come start from.
+        let Some(Ok(name)) = name.to_str().filter(|n| !matches!(*n, "all" | "lo")).map(IfName::parse) else { continue };
+        let key = format!("ipv6/conf/{name}/accept_ra");
+        // An interface may go away while we look.
+        if sysctl::read(&key).is_ok_and(|value| value == "1") && is_host_link(&name) {
+            match sysctl::write(&key, "2") {
+                Err(e) if e.kind != crate::error::Kind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Not a bridge of ours: those are deaf to routers on purpose, and have accept_ra=0 anyway.
+fn is_host_link(name: &IfName) -> bool {
+    name.as_str() != "default"
+}
+
+fn switch(family: Family) -> &'static str {
+    match family {
+        Family::V4 => SWITCH_V4,
+        Family::V6 => SWITCH_V6,
+    }
+}

@@ -1,0 +1,86 @@
+//! One visit inside a sandbox: loopback, addresses, neighbours, interfaces up, default routes; it never enters a namespace
+//! itself, the caller has.
+use super::{
+    batch::{Batch, Manner},
+    message::{self, Which},
+    routes,
+    socket::Route,
+};
+use crate::{
+    error::{Error, Result},
+    host::linux::sysctl,
+    model::kernel::{Link, Routes},
+};
+use netlink_packet_route::RouteNetlinkMessage;
+
+/// What one visit does.
+#[derive(Debug, Default)]
+pub struct Visit<'a> {
+    /// Bring lo up; nothing happens if it is.
+    pub loopback: bool,
+    /// New interfaces, still down, with their index inside if it is known.
+    pub links: Vec<(&'a Link, Option<u32>)>,
+    /// Default routes as they stand (None: there are none of ours) and as they should be.
+    pub routes: Option<(Option<&'a Routes>, &'a Routes)>,
+}
+
+/// Does it, in the namespace the calling thread is in: one socket, one send. 0.2 ms for one IPv4 link.
+pub fn furnish(visit: &Visit<'_>) -> Result<()> {
+    let mut route = Route::open()?;
+    let mut batch = Batch::new();
+    if visit.loopback {
+        batch.push(Manner::Plain, message::set_link_up(Which::Index(1), []), "bring lo up");
+    }
+    let mut indexes = Vec::with_capacity(visit.links.len());
+    for (link, known) in &visit.links {
+        let index = match known {
+            Some(index) => *index,
+            None => route
+                .index(&link.name)?
+                .ok_or_else(|| Error::not_found(format!("sandbox has no interface {}", link.name)))?,
+        };
+        indexes.push((&link.name, index));
+        switches(link)?;
+        dress(&mut batch, link, index);
+    }
+    if let Some((found, wanted)) = &visit.routes {
+        let index = |name: &_| match indexes.iter().find(|(known, _)| *known == name) {
+            Some((_, index)) => Ok(Some(*index)),
+            None => route.index(name),
+        };
+        routes::push(&mut batch, index, *found, wanted)?;
+    }
+    route.run(batch)
+}
+
+/// IPv6 off where it was not asked for (CVE-2024-32473: a sandbox that makes its own addresses); else on, deaf to routers.
+fn switches(link: &Link) -> Result<()> {
+    if !link.ipv6 {
+        return sysctl::write_ipv6(&link.name, "disable_ipv6", "1").map(|_| ());
+    }
+    let has_ipv6 = sysctl::write_ipv6(&link.name, "disable_ipv6", "0")?;
+    if !has_ipv6 {
+        return Err(Error::unsupported(format!("{} needs IPv6, which this kernel has not", link.name)));
+    }
+    sysctl::write_ipv6(&link.name, "accept_ra", "0").map(|_| ())
+}
+
+/// Everything about one interface but its routes; up comes last.
+fn dress(batch: &mut Batch, link: &Link, index: u32) {
+    let which = Which::Index(index);
+    let own_link_local = link.ipv6.then(|| message::link_local(&link.mac));
+    if link.ipv6 {
+        let request = message::set_link(which, [message::no_autoconfiguration()]);
+        batch.push(Manner::Plain, request, format!("silence {}", link.name));
+    }
+    let wanted = link.addresses.iter().filter(|c| link.ipv6 || c.address.is_ipv4());
+    for cidr in wanted.chain(&own_link_local) {
+        let request = RouteNetlinkMessage::NewAddress(message::address(index, cidr));
+        batch.push(Manner::Create, request, format!("give {cidr} to {}", link.name));
+    }
+    for (address, mac) in link.neighbours.iter().filter(|(a, _)| link.ipv6 || a.is_ipv4()) {
+        let request = RouteNetlinkMessage::NewNeighbour(message::neighbour(index, *address, mac));
+        batch.push(Manner::Replace, request, format!("write down neighbour {address} of {}", link.name));
+    }
+    batch.push(Manner::Plain, message::set_link_up(which, []), format!("bring {} up", link.name));
+}

@@ -1,0 +1,157 @@
+//! The requests we make of the kernel, as typed messages; it only builds them.
+use crate::model::{Family, IfName, Mac, address::Cidr};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
+    link::{
+        AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoPortData, InfoPortKind, LinkAttribute,
+        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    },
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType},
+};
+use std::net::IpAddr;
+
+/// Which interface a request is about. A name cannot be taken over by a stranger the way an index can.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    Index(u32),
+    Name(&'a IfName),
+}
+
+/// A link message about one interface.
+pub(super) fn link(which: Which<'_>, attributes: impl IntoIterator<Item = LinkAttribute>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    match which {
+        Which::Index(index) => message.header.index = index,
+        Which::Name(name) => message.attributes.push(LinkAttribute::IfName(name.as_str().to_owned())),
+    }
+    message.attributes.extend(attributes);
+    message
+}
+
+/// Asks for one interface, without its counters.
+pub(super) fn get_link(name: &IfName) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetLink(link(Which::Name(name), [skip_counters()]))
+}
+
+/// Asks for one interface by index, without its counters.
+pub(super) fn get_link_at(index: u32) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::GetLink(link(Which::Index(index), [skip_counters()]))
+}
+
+pub(super) fn skip_counters() -> LinkAttribute {
+    LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
+}
+
+/// SETLINK with attributes only.
+pub(super) fn set_link(
+    which: Which<'_>,
+    attributes: impl IntoIterator<Item = LinkAttribute>,
+) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::SetLink(link(which, attributes))
+}
+
+/// SETLINK that also brings the link up.
+pub(super) fn set_link_up(
+    which: Which<'_>,
+    attributes: impl IntoIterator<Item = LinkAttribute>,
+) -> RouteNetlinkMessage {
+    let mut message = link(which, attributes);
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    RouteNetlinkMessage::SetLink(message)
+}
+
+/// No link-local address by itself. Never in one message with IFF_UP: the address would come before the mode is read.
+pub(super) fn no_autoconfiguration() -> LinkAttribute {
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])])
+}
+
+/// Settings of a bridge port that is on its bridge already: NEWLINK without CREATE (SETLINK ignores them).
+pub(super) fn set_port(which: Which<'_>, settings: Vec<InfoBridgePort>) -> RouteNetlinkMessage {
+    let info = vec![
+        LinkInfo::PortKind(InfoPortKind::Bridge),
+        LinkInfo::PortData(InfoPortData::BridgePort(settings)),
+    ];
+    RouteNetlinkMessage::NewLink(link(which, [LinkAttribute::LinkInfo(info)]))
+}
+
+/// An address of an interface; an IPv6 one without duplicate detection, so that it is usable at once.
+pub(super) fn address(index: u32, cidr: &Cidr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(&cidr.address);
+    message.header.prefix_len = cidr.prefix;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(cidr.address));
+    message.attributes.push(AddressAttribute::Address(cidr.address));
+    match cidr.address {
+        IpAddr::V4(_) => {
+            if let (true, IpAddr::V4(last)) = (cidr.prefix < 31, cidr.subnet().last()) {
+                message.attributes.push(AddressAttribute::Broadcast(last));
+            }
+        }
+        IpAddr::V6(own) => {
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            if own.is_unicast_link_local() {
+                message.header.scope = AddressScope::Link;
+            }
+        }
+    }
+    message
+}
+
+/// The EUI-64 link-local address of a MAC, as the kernel would make it.
+pub(super) fn link_local(mac: &Mac) -> Cidr {
+    Cidr { address: IpAddr::V6(mac.link_local()), prefix: 64 }
+}
+
+/// A permanent neighbour: never asked for, never counted against gc_thresh3.
+pub(super) fn neighbour(index: u32, address: IpAddr, mac: &Mac) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = family(&address);
+    message.header.ifindex = index;
+    message.header.state = NeighbourState::Permanent;
+    message.header.kind = RouteType::Unicast;
+    let to = match address {
+        IpAddr::V4(a) => NeighbourAddress::Inet(a),
+        IpAddr::V6(a) => NeighbourAddress::Inet6(a),
+    };
+    message.attributes.push(NeighbourAttribute::Destination(to));
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+    message
+}
+
+/// A static forwarding entry of the port's bridge: this MAC is behind this port.
+pub(super) fn forwarding_entry(port: u32, mac: &Mac) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Bridge;
+    message.header.ifindex = port;
+    message.header.state = NeighbourState::Noarp;
+    message.header.flags = NeighbourFlags::Controller;
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
+    message
+}
+
+/// The default route of a family through a gateway, or straight out of the interface. Metric 0 (IPv4) or 1024 (IPv6).
+pub(super) fn default_route(of: Family, gateway: Option<IpAddr>, index: u32) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = if of == Family::V4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = match (of, gateway) {
+        (Family::V4, None) => RouteScope::Link,
+        _ => RouteScope::Universe,
+    };
+    message.attributes.push(RouteAttribute::Oif(index));
+    if let Some(gateway) = gateway {
+        message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
+    }
+    message
+}
+
+pub(super) fn family(address: &IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}

@@ -1,0 +1,165 @@
+//! What stands in the kernel that is ours, as plain values to compare with what is wanted; it changes nothing.
+use super::{
+    bridge::addresses_seen,
+    mark::Mark,
+    message::skip_counters,
+    seen::{AddressSeen, LinkSeen, NeighbourSeen, RouteSeen},
+    socket::Route,
+};
+use crate::{
+    error::Result,
+    model::{IfName, Mac, address::Cidr},
+};
+use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage};
+use std::{collections::HashMap, net::IpAddr};
+
+/// Our links on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub bridges: Vec<BridgeSeen>,
+    pub ends: Vec<EndSeen>,
+}
+
+/// A bridge that bears our mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeSeen {
+    pub network: crate::model::Id,
+    pub index: u32,
+    pub name: IfName,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    pub up: bool,
+    pub group: u32,
+    /// All but link-local IPv6 ones.
+    pub addresses: Vec<Cidr>,
+}
+
+/// A host end that bears our mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndSeen {
+    pub endpoint: crate::model::Id,
+    pub index: u32,
+    pub name: IfName,
+    pub up: bool,
+    /// Its bridge; None if it stands on none.
+    pub bridge: Option<IfName>,
+}
+
+/// An interface inside a sandbox, lo left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideSeen {
+    pub index: u32,
+    pub name: IfName,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    pub up: bool,
+    /// All but link-local IPv6 ones.
+    pub addresses: Vec<Cidr>,
+    /// Permanent neighbours.
+    pub neighbours: Vec<(IpAddr, Mac)>,
+}
+
+/// A default route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultSeen {
+    pub v6: bool,
+    pub gateway: Option<IpAddr>,
+    pub link: Option<IfName>,
+    pub metric: u32,
+}
+
+/// Our bridges and host ends in the namespace of `route`: two dumps, so for start and repair only.
+pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
+    let links = links(route)?;
+    let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
+    let addresses = addresses_seen(route, 0)?;
+    let mut seen = Seen::default();
+    for link in links {
+        match link.alias.as_deref().and_then(|alias| Mark::parse(alias, instance)) {
+            Some(Mark::Network(network)) => seen.bridges.push(BridgeSeen {
+                network,
+                addresses: own(&addresses, link.index),
+                index: link.index,
+                name: link.name,
+                mac: link.mac,
+                mtu: link.mtu,
+                up: link.up,
+                group: link.group,
+            }),
+            Some(Mark::Endpoint(endpoint)) => seen.ends.push(EndSeen {
+                endpoint,
+                index: link.index,
+                name: link.name,
+                up: link.up,
+                bridge: link.master.and_then(|index| names.get(&index).cloned()),
+            }),
+            None => {}
+        }
+    }
+    Ok(seen)
+}
+
+/// The interfaces and default routes of the namespace of `route` (opened inside a sandbox).
+pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> {
+    let links = links(route)?;
+    let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
+    let addresses = addresses_seen(route, 0)?;
+    let neighbours = neighbours(route)?;
+    let interfaces = links
+        .into_iter()
+        .filter(|link| link.name.as_str() != "lo")
+        .map(|link| InsideSeen {
+            addresses: own(&addresses, link.index),
+            neighbours: neighbours
+                .iter()
+                .filter(|n| n.index == link.index && n.permanent)
+                .filter_map(|n| Some((n.address, n.mac?)))
+                .collect(),
+            index: link.index,
+            name: link.name,
+            mac: link.mac,
+            mtu: link.mtu,
+            up: link.up,
+        })
+        .collect();
+    let defaults = routes(route)?
+        .into_iter()
+        .filter(|r| r.to.is_none() && r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN))
+        .map(|r| DefaultSeen {
+            v6: r.v6,
+            gateway: r.gateway,
+            link: r.index.and_then(|index| names.get(&index).cloned()),
+            metric: r.metric,
+        })
+        .collect();
+    Ok((interfaces, defaults))
+}
+
+/// Every link of the namespace of `route`.
+pub fn links(route: &mut Route) -> Result<Vec<LinkSeen>> {
+    let mut request = LinkMessage::default();
+    request.attributes.push(skip_counters());
+    let bodies = route.dump(RouteNetlinkMessage::GetLink(request), "list interfaces")?;
+    Ok(bodies.iter().filter_map(|body| LinkSeen::parse(body)).collect())
+}
+
+/// Every address of the namespace of `route`.
+pub fn addresses(route: &mut Route) -> Result<Vec<AddressSeen>> {
+    addresses_seen(route, 0)
+}
+
+/// Every route of the namespace of `route`, all tables, both families.
+pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
+    let bodies = route.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
+    Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
+fn neighbours(route: &mut Route) -> Result<Vec<NeighbourSeen>> {
+    let request = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+    let bodies = route.dump(request, "list neighbours")?;
+    Ok(bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect())
+}
+
+fn own(addresses: &[AddressSeen], index: u32) -> Vec<Cidr> {
+    addresses.iter().filter(|a| a.index == index && !a.link_local).map(|a| a.cidr).collect()
+}
