@@ -2,6 +2,7 @@
 mod elements;
 mod layout;
 mod others;
+mod read;
 mod speed;
 
 use super::*;

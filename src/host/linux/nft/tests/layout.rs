@@ -27,7 +27,8 @@ fn in_order(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn same(ours: fn(), text: fn()) {
+/// Both make the same ruleset; `compiled`: down to the expressions.
+fn same(compiled: bool, ours: fn(), text: fn()) {
     if !able() {
         return;
     }
@@ -40,7 +41,8 @@ fn same(ours: fn(), text: fn()) {
         thread.join().unwrap()
     };
     let (ours, text) = (side(ours), side(text));
-    for (ours, text) in [(ours.0, text.0), (ours.1, text.1)] {
+    let pairs = [(ours.0, text.0), (ours.1, text.1)];
+    for (ours, text) in pairs.into_iter().take(1 + usize::from(compiled)) {
         for (a, b) in ours.lines().zip(text.lines()) {
             assert_eq!(a, b, "\n{ours}");
         }
@@ -51,6 +53,7 @@ fn same(ours: fn(), text: fn()) {
 #[test]
 fn host_tables_are_those_of_the_text() {
     same(
+        true,
         || Nft::open("default").unwrap().rebuild(&[]).unwrap(),
         || {
             nft_load(INET);
@@ -61,12 +64,14 @@ fn host_tables_are_those_of_the_text() {
 
 #[test]
 fn resolver_table_is_that_of_the_text() {
-    same(|| install_resolver(40053).unwrap(), || nft_load(RESOLVER));
+    same(true, || install_resolver(40053).unwrap(), || nft_load(RESOLVER));
 }
 
 #[test]
 fn a_listing_loads_again() {
+    // nft leaves `ether type` out of its text and compiles `meta protocol` from it: only the texts are equal.
     same(
+        false,
         || Nft::open("default").unwrap().rebuild(&one_of_each()).unwrap(),
         || {
             Nft::open("default").unwrap().rebuild(&one_of_each()).unwrap();

@@ -63,7 +63,8 @@ fn events_tell_ours_from_theirs() {
         nft.rebuild(&ports(1)).unwrap();
         let (author, _, touched) = one(&mut watch);
         assert_eq!(author, nft.port_id());
-        assert!(touched.added > 100 && touched.structure == 0, "{touched:?}");
+        // created, deleted, created: the two deletions are those of empty tables
+        assert!(touched.added > 100 && touched.structure == 2, "{touched:?}");
         let cases = [
             ("add table inet stranger", Touched::default()),
             (

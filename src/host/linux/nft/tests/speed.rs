@@ -73,3 +73,20 @@ fn measure() {
         }
     });
 }
+
+/// Stands in for `nft -f` in the packet checks of nft_layout_check.sh: builds our own tables from the same text.
+/// `PONTOON_NFT_TEXT` is a file; `table ip` in it asks for the sandbox's table, else `add element` lines are read.
+#[test]
+#[ignore = "run by the packet checks"]
+fn load_text() {
+    let Some(path) = std::env::var_os("PONTOON_NFT_TEXT") else { return };
+    let text = std::fs::read_to_string(path).unwrap();
+    nix::sys::prctl::set_name(c"nft").unwrap();
+    if text.contains("table ip pontoon") {
+        return install_resolver(40053).unwrap();
+    }
+    let elements: Vec<Element> = text.lines().flat_map(read::line).collect();
+    let mut nft = Nft::open("default").unwrap();
+    nft.rebuild(&elements).unwrap();
+    assert_eq!(sorted(nft.elements().unwrap().unwrap()), sorted(elements));
+}
