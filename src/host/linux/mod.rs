@@ -9,3 +9,11 @@ pub mod netlink;
 pub mod nft;
 pub mod sysctl;
 pub mod watch;
+mod apply;
+mod attach;
+mod kernel;
+mod observe;
+mod process;
+mod tidy_up;
+
+pub use kernel::{Linux, MountVolumes, Sockets};

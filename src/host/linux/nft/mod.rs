@@ -23,7 +23,7 @@ mod tests;
 mod watch;
 mod wire;
 
-pub use resolver::install_resolver;
+pub use resolver::{install_resolver, remove_resolver};
 pub use watch::{Notice, Touched, Watch};
 
 use crate::{

@@ -31,6 +31,18 @@ pub fn install_resolver(port: u16) -> Result<()> {
     Err(refused.into_error(step))
 }
 
+/// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine.
+pub fn remove_resolver() -> Result<()> {
+    let mut socket = Socket::open()?;
+    let mut batch = Batch::default();
+    batch.start(&socket);
+    table(0).erase(&mut batch);
+    match batch.commit(&mut socket)? {
+        Ok(()) => Ok(()),
+        Err(refused) => Err(refused.into_error("remove the DNS redirect of a sandbox".to_owned())),
+    }
+}
+
 fn table(port: u16) -> Table {
     let port = port.to_be_bytes();
     let asked = |(protocol, checksum): (u8, u32)| {

@@ -1,0 +1,119 @@
+//! The configuration file and what the command line says over it. An unknown key is refused.
+use crate::{
+    error::{Error, Result},
+    ipam::{self, check_pools, default_pools},
+    model::Subnet,
+};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What `pontoon daemon` was given.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// None: /etc/pontoon/pontoon.toml, if it is there.
+    pub config: Option<PathBuf>,
+    pub root: Option<PathBuf>,
+    pub run: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
+    pub instance: Option<String>,
+}
+
+/// `pontoon.toml`; every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    root: Option<PathBuf>,
+    run: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    instance: Option<String>,
+    group: Option<String>,
+    address_pools: Vec<PoolLine>,
+    default_bridge_names: Option<bool>,
+    mtu: Option<u32>,
+    log: Option<String>,
+    resolv_conf: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolLine {
+    base: Subnet,
+    size: u8,
+}
+
+/// The daemon's configuration, complete.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub root: PathBuf,
+    pub run: PathBuf,
+    pub socket: PathBuf,
+    pub instance: String,
+    pub group: String,
+    pub default_bridge_names: bool,
+    pub mtu: Option<u32>,
+    pub log: String,
+    pub resolv_conf: PathBuf,
+    pools: Vec<PoolLine>,
+}
+
+impl Config {
+    pub fn load(options: Options) -> Result<Self> {
+        let file = match &options.config {
+            Some(path) => read(path)?,
+            None => {
+                let usual = Path::new("/etc/pontoon/pontoon.toml");
+                if usual.exists() { read(usual)? } else { File::default() }
+            }
+        };
+        let run = options.run.or(file.run).unwrap_or_else(|| "/run/pontoon".into());
+        let instance = options.instance.or(file.instance).unwrap_or_else(|| "default".to_owned());
+        check_instance(&instance)?;
+        let config = Config {
+            root: absolute(options.root.or(file.root).unwrap_or_else(|| "/var/lib/pontoon".into()))?,
+            socket: absolute(options.socket.or(file.socket).unwrap_or_else(|| run.join("pontoon.sock")))?,
+            run: absolute(run)?,
+            instance,
+            group: file.group.unwrap_or_else(|| "pontoon".to_owned()),
+            default_bridge_names: file.default_bridge_names.unwrap_or(true),
+            mtu: file.mtu,
+            log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
+            resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
+            pools: file.address_pools,
+        };
+        config.pools()?;
+        Ok(config)
+    }
+
+    /// The configured address pools, or the defaults.
+    pub fn pools(&self) -> Result<Vec<ipam::Pool>> {
+        if self.pools.is_empty() {
+            return Ok(default_pools());
+        }
+        let pools: Vec<ipam::Pool> =
+            self.pools.iter().map(|line| ipam::Pool { base: line.base, size: line.size }).collect();
+        check_pools(&pools)?;
+        Ok(pools)
+    }
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::os(format!("read the configuration {}", path.display()), &error))?;
+    toml::from_str(&text)
+        .map_err(|error| Error::invalid(format!("invalid configuration {}", path.display())).because(error.message()))
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf> {
+    std::path::absolute(&path).map_err(|error| Error::os(format!("use {}", path.display()), &error))
+}
+
+/// The instance is part of table names and link aliases.
+fn check_instance(name: &str) -> Result<()> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    match !name.is_empty() && name.len() <= 32 && name.bytes().all(fine) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "invalid instance name {name:?}: 1 to 32 letters, digits, '-' and '_' are needed"
+        ))),
+    }
+}

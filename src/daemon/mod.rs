@@ -1,0 +1,152 @@
+//! Puts the rooms together and runs them: configuration in, one process out. Decides nothing about networks.
+mod adapters;
+mod config;
+mod probe;
+
+pub use config::{Config, Options};
+
+use crate::{
+    api::{self, Doorways, Metrics, listen::listen},
+    engine::{Engine, Events, Message, Parts, Published, Settings},
+    error::{Error, Result},
+    host::linux::Linux,
+    ipam::Ephemeral,
+    store::RedbLedger,
+};
+use adapters::{LocalVolumes, Names};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a daemon until it is told to stop. It says READY when its socket answers.
+pub fn run(options: Options) -> Result<()> {
+    let config = Config::load(options)?;
+    start_log(&config.log)?;
+    raise_file_limit();
+    for folder in [&config.root, &config.run] {
+        std::fs::create_dir_all(folder).map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_name("doorway")
+        .thread_stack_size(512 << 10)
+        .enable_all()
+        .build()
+        .map_err(|error| Error::os("start the runtime", &error))?;
+    let (engine, thread, metrics) = start(&config, runtime.handle())?;
+    let served = runtime.block_on(serve(&config, engine.clone(), metrics));
+    engine.stop();
+    if thread.join().is_err() {
+        return Err(Error::internal("the engine's thread ended badly"));
+    }
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    served
+}
+
+fn start(
+    config: &Config,
+    runtime: &tokio::runtime::Handle,
+) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics)> {
+    let (ledger, contents, aside) = RedbLedger::open(&config.root.join("state.redb"), &now())?;
+    if let Some(message) = aside {
+        tracing::error!("{message}");
+    }
+    let volumes = Arc::new(LocalVolumes::open(&config.root)?);
+    let queue = mpsc::channel();
+    let ended: mpsc::Sender<Message> = queue.0.clone();
+    let tell = move |sandbox| {
+        let cause = "its process or its network namespace has gone".to_owned();
+        let _ = ended.send(Message::Ended { sandbox, cause });
+    };
+    let host = Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell))?;
+    let published = Arc::new(Published::default());
+    let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?, runtime)?);
+    let probe = Arc::new(probe::Inside::new(config, now()));
+    let extra = names.metrics();
+    let parts = Parts {
+        queue,
+        host: Box::new(host),
+        ledger: Box::new(ledger),
+        contents,
+        resolvers: names,
+        volumes,
+        published,
+        events: Arc::new(Events::default()),
+        root: config.root.clone(),
+        settings: settings(config)?,
+        clock: now,
+    };
+    let (engine, thread) = Engine::start(parts, probe)?;
+    Ok((engine, thread, Metrics::new(vec![extra])))
+}
+
+fn settings(config: &Config) -> Result<Settings> {
+    let ephemeral = match crate::host::linux::sysctl::local_port_range() {
+        Ok((first, last)) => Ephemeral::new(first, last, []),
+        Err(_) => Ephemeral::default(),
+    };
+    Ok(Settings {
+        instance: config.instance.clone(),
+        netns_dir: config.run.join("netns"),
+        pools: config.pools()?,
+        ephemeral,
+        strict_default_bridge: !config.default_bridge_names,
+        mtu: config.mtu,
+    })
+}
+
+async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> {
+    let failed = |error: std::io::Error| Error::os("listen for signals", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let listener = listen(&config.socket, &config.group)?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let doorways = Doorways { engine, metrics: Arc::new(metrics) };
+    let serving = tokio::spawn(api::serve(listener, doorways, stopped));
+    tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = stop.send(true);
+    let _ = serving.await;
+    remove_socket(&config.socket);
+    Ok(())
+}
+
+fn remove_socket(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(%error, socket = %path.display(), "the socket file stays");
+    }
+}
+
+/// RFC 3339 with nanoseconds, UTC.
+fn now() -> String {
+    format!("{:.9}", jiff::Timestamp::now())
+}
+
+fn start_log(level: &str) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .map_err(|error| Error::invalid(format!("invalid log level {level:?}")).because(error))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // A second daemon in one process (tests) keeps the first one's log.
+    let _ = log.with_ansi(terminal).try_init();
+    Ok(())
+}
+
+/// Every published port is a descriptor: as many as we may have.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,108 @@
+//! Links, routes and DNS seats of sandboxes: the host's part of every link first, then one visit a sandbox, then settle.
+use super::{
+    kernel::Linux,
+    netlink::{
+        inside::{Visit, furnish},
+        parent,
+        veth::{self, HostEnd, settle},
+    },
+    nft::install_resolver,
+};
+use crate::{
+    error::{Error, Result},
+    host::Applied,
+    model::{
+        Id,
+        kernel::{Link, LinkKind, Routes},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket},
+    os::fd::AsFd,
+};
+
+/// Where the resolver's sockets wait inside a sandbox; another port if this one is taken there.
+const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+const RESOLVER_PORT: u16 = 40_053;
+
+/// What is to be done, sandbox by sandbox.
+#[derive(Default)]
+pub struct Visits<'a>(BTreeMap<Id, Wanted<'a>>);
+
+#[derive(Default)]
+struct Wanted<'a> {
+    links: Vec<&'a Link>,
+    routes: Option<(Option<&'a Routes>, &'a Routes)>,
+    resolver: bool,
+}
+
+impl<'a> Visits<'a> {
+    pub fn link(&mut self, link: &'a Link) {
+        self.0.entry(link.sandbox).or_default().links.push(link);
+    }
+    pub fn routes(&mut self, found: Option<&'a Routes>, wanted: &'a Routes) {
+        self.0.entry(wanted.sandbox).or_default().routes = Some((found, wanted));
+    }
+    pub fn resolver(&mut self, sandbox: Id) {
+        self.0.entry(sandbox).or_default().resolver = true;
+    }
+}
+
+pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) -> Result<()> {
+    let mut ends = Vec::new();
+    for (sandbox, wanted) in &visits.0 {
+        let namespace = match linux.namespaces.lock().get(sandbox) {
+            Some(namespace) => namespace.try_clone().map_err(|error| Error::os("hold a namespace", &error))?,
+            None => return Err(Error::not_found(format!("the namespace of sandbox {} is not open", sandbox.short()))),
+        };
+        let first = ends.len();
+        for link in &wanted.links {
+            match &link.kind {
+                LinkKind::Veth { bridge, isolated } => {
+                    let (instance, fd) = (linux.instance.as_str(), namespace.as_fd());
+                    ends.push(veth::attach(&mut linux.route, instance, link, bridge, *isolated, false, fd)?);
+                }
+                LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => {
+                    parent::attach(&mut linux.route, link, namespace.as_fd())?;
+                }
+            }
+        }
+        let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..]))??;
+        applied.resolvers.extend(sockets.map(|(udp, tcp)| (*sandbox, udp, tcp)));
+    }
+    match ends.is_empty() {
+        true => Ok(()),
+        false => settle(&mut linux.route, &ends),
+    }
+}
+
+/// On the sandbox's side of the door.
+fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<Option<(UdpSocket, TcpListener)>> {
+    let mut known = ends.iter();
+    let links = wanted.links.iter().map(|link| match link.kind {
+        LinkKind::Veth { .. } => (*link, known.next().map(|end| end.inside)),
+        LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => (*link, None),
+    });
+    let links: Vec<_> = links.collect();
+    furnish(&Visit { loopback: !links.is_empty() || wanted.resolver, links, routes: wanted.routes })?;
+    match wanted.resolver {
+        true => resolver_sockets().map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Both sockets on one port, and the redirect from 127.0.0.11:53 to it.
+fn resolver_sockets() -> Result<(UdpSocket, TcpListener)> {
+    let open = |port: u16| -> io::Result<(UdpSocket, TcpListener)> {
+        let tcp = TcpListener::bind(SocketAddrV4::new(RESOLVER, port))?;
+        let udp = UdpSocket::bind(SocketAddrV4::new(RESOLVER, tcp.local_addr()?.port()))?;
+        Ok((udp, tcp))
+    };
+    let sockets = open(RESOLVER_PORT).or_else(|_| (0..8).find_map(|_| open(0).ok()).ok_or_else(io::Error::last_os_error));
+    let (udp, tcp) = sockets.map_err(|error| Error::os("open the sandbox's DNS sockets", &error))?;
+    let port = tcp.local_addr().map_err(|error| Error::os("read the port of a DNS socket", &error))?.port();
+    install_resolver(port)?;
+    Ok((udp, tcp))
+}

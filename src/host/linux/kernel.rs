@@ -1,0 +1,175 @@
+//! The real kernel behind the `Host` trait: the sockets kept open, and what is held in this process.
+use super::{
+    apply, facts,
+    hold::Holds,
+    namespace::{self, Home, Opener, Transport},
+    netlink::{Route, reaper::Reaper},
+    nft::Nft,
+    observe, process, tidy_up,
+    watch::Watch,
+};
+use crate::{
+    error::{Error, Result},
+    host::{Applied, Done, Facts, Host, Leaving, Sign},
+    model::{
+        Id, Subnet,
+        kernel::{Item, Op},
+        sandbox::Process,
+    },
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Namespaces of sandboxes, held open; shared with whoever opens sockets in them.
+pub type Namespaces = Arc<Mutex<HashMap<Id, OwnedFd>>>;
+
+/// One instance's part of this host.
+pub struct Linux {
+    pub(super) instance: String,
+    pub(super) run: PathBuf,
+    pub(super) home: Home,
+    pub(super) route: Route,
+    pub(super) nft: Nft,
+    pub(super) holds: Holds,
+    pub(super) reaper: Reaper,
+    pub(super) watch: Watch,
+    pub(super) namespaces: Namespaces,
+    pub(super) volumes: Arc<dyn MountVolumes>,
+    pub(super) sweep: std::sync::mpsc::Sender<Vec<super::nft::conntrack::Filter>>,
+}
+
+/// Who mounts volumes that have mount options.
+pub trait MountVolumes: Send + Sync {
+    fn mount(&self, mount: &crate::model::kernel::VolumeMount) -> Result<()>;
+    fn unmount(&self, volume: &str) -> Result<()>;
+    fn is_mounted(&self, volume: &str) -> bool;
+}
+
+impl Linux {
+    /// Opens everything in the calling thread's namespace. `run` is the daemon's run folder, `ended` is told which
+    /// sandbox has ended.
+    pub fn open(
+        instance: &str,
+        run: &Path,
+        volumes: Arc<dyn MountVolumes>,
+        ended: Box<dyn Fn(Id) + Send>,
+    ) -> Result<Self> {
+        namespace::prepare_folder(&run.join("netns"))?;
+        let mut linux = Linux {
+            instance: instance.to_owned(),
+            run: run.to_owned(),
+            home: Home::here()?,
+            route: Route::open()?,
+            nft: Nft::open(instance)?,
+            holds: Holds::start()?,
+            reaper: Reaper::start(instance)?,
+            watch: Watch::start(ended)?,
+            namespaces: Namespaces::default(),
+            volumes,
+            sweep: tidy_up::sweeper()?,
+        };
+        if linux.nft.elements()?.is_none() {
+            linux.rebuild(&[])?;
+        }
+        Ok(linux)
+    }
+
+    /// The way to open sockets, for DNS upstreams.
+    pub fn sockets(&self) -> Result<Sockets> {
+        Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()?, home: Home::here()? })
+    }
+}
+
+impl Host for Linux {
+    fn apply(&mut self, ops: &[Op]) -> Result<Applied> {
+        apply::apply(self, ops)
+    }
+
+    fn observe(&mut self, wanted: &[Item]) -> Result<Vec<Item>> {
+        observe::observe(self, wanted)
+    }
+
+    fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {
+        let waiting = Arc::new(Mutex::new((leaving.len(), Some(done), Ok(()))));
+        for Leaving { index, name } in leaving {
+            let waiting = waiting.clone();
+            let gone = move |result: Result<()>| {
+                let mut waiting = waiting.lock();
+                waiting.0 -= 1;
+                if result.is_err() {
+                    waiting.2 = result;
+                }
+                if waiting.0 == 0
+                    && let Some(done) = waiting.1.take()
+                {
+                    done(std::mem::replace(&mut waiting.2, Ok(())));
+                }
+            };
+            self.reaper.bury(index, name, Box::new(gone));
+        }
+    }
+
+    fn facts(&mut self) -> Result<Facts> {
+        let facts = facts::Facts::read()?;
+        let addresses = facts.addresses.iter().filter(|cidr| !cidr.address.is_loopback());
+        let subnets: Vec<Subnet> = addresses.map(|cidr| cidr.subnet()).chain(facts.routes).collect();
+        Ok(Facts { subnets, interfaces: facts.interfaces })
+    }
+
+    fn namespace(&mut self, path: &Path) -> Result<u64> {
+        let namespace = namespace::open(path, &self.home)?;
+        Ok(namespace::identity(namespace.as_fd())?.inode)
+    }
+
+    fn process(&mut self, pid: u32) -> Result<Process> {
+        process::find(pid)
+    }
+
+    fn watch(&mut self, sandbox: Id, sign: Sign) -> Result<()> {
+        match sign {
+            Sign::Process(process) => self.watch.pid(sandbox, process.pid as i32),
+            Sign::Path(path) => self.watch.path(sandbox, &path),
+        }
+    }
+
+    fn forget(&mut self, sandbox: Id) {
+        self.watch.forget(sandbox);
+    }
+
+    fn end(&mut self, process: Process, force: bool) -> Result<()> {
+        process::end(process, force)
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        tidy_up::leave(self)
+    }
+}
+
+/// Opens sockets for DNS upstreams, on the host or inside a sandbox.
+pub struct Sockets {
+    namespaces: Namespaces,
+    opener: Opener,
+    home: Home,
+}
+
+impl Sockets {
+    /// A non-blocking socket connected to `to`; in the sandbox's namespace if one is named.
+    pub fn open(&self, sandbox: Option<Id>, transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
+        let namespace = match sandbox {
+            None => self.home.as_fd().try_clone_to_owned()?,
+            Some(id) => {
+                let namespaces = self.namespaces.lock();
+                let fd = namespaces.get(&id).ok_or_else(|| io::Error::other(Error::not_found("the sandbox is gone")))?;
+                fd.try_clone()?
+            }
+        };
+        self.opener.open_in(namespace.as_fd(), transport, to)
+    }
+}

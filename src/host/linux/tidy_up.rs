@@ -1,0 +1,48 @@
+//! What is done beside the hot path: forgetting connections of what is gone, and leaving the host as it was found.
+use super::{
+    kernel::Linux,
+    nft::conntrack::{self, Filter},
+    sysctl,
+};
+use crate::{
+    error::{Error, Result},
+    model::Family,
+};
+use std::{path::PathBuf, sync::mpsc};
+
+/// A thread that forgets connections: each filter walks the kernel's whole table, up to 11 ms, which no caller waits for.
+pub fn sweeper() -> Result<mpsc::Sender<Vec<Filter>>> {
+    let (send, receive) = mpsc::channel::<Vec<Filter>>();
+    let work = move || {
+        for mut filters in &receive {
+            filters.extend(receive.try_iter().flatten());
+            filters.dedup();
+            if let Err(error) = conntrack::flush(&filters) {
+                tracing::debug!(%error, "connections could not be forgotten");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("sweeper".to_owned()).stack_size(128 << 10).spawn(work);
+    thread.map_err(|error| Error::os("start the thread that forgets connections", &error))?;
+    Ok(send)
+}
+
+/// Remembers beside the other files of this boot that we switched forwarding on, since only we may switch it off.
+pub fn forwarding_note(linux: &Linux, family: Family) -> PathBuf {
+    linux.run.join(match family {
+        Family::V4 => "forwarding-ipv4",
+        Family::V6 => "forwarding-ipv6",
+    })
+}
+
+/// Takes our tables away, and switches forwarding off if we switched it on.
+pub fn leave(linux: &mut Linux) -> Result<()> {
+    for (family, key) in [(Family::V4, "ipv4/ip_forward"), (Family::V6, "ipv6/conf/all/forwarding")] {
+        let note = forwarding_note(linux, family);
+        if note.exists() {
+            sysctl::write(key, "0")?;
+            std::fs::remove_file(&note).map_err(|error| Error::os(format!("remove {}", note.display()), &error))?;
+        }
+    }
+    linux.nft.remove()
+}
