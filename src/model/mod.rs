@@ -12,7 +12,7 @@ pub mod names;
 pub mod port;
 // reply
 // sandbox
-// volume
+pub mod volume;
 
 pub use address::{Family, Mac, Subnet};
 // use command
@@ -22,4 +22,4 @@ pub use id::{Id, IfName, Name};
 pub use port::{PortSpec, Proto};
 // use reply
 // use sandbox
-// use volume
+pub use volume::Volume;
