@@ -12,6 +12,7 @@
 //! | [`dns`] | answers from the published names; forwards the rest | trusts a source address |
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native | holds state |
+//! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |
 //! | [`client`], [`cli`] | the native API from the other end, and the command line | touches the kernel itself |
 //!
 //! Arrows point one way: `main -> doorways -> engine -> {plan -> ipam, store, host, dns, volume} -> model`.
@@ -26,6 +27,7 @@
 //! 7. Everything we create bears our mark; nothing unmarked is changed or deleted.
 pub mod api;
 pub mod cli;
+pub mod daemon;
 pub mod dns;
 pub mod engine;
 pub mod error;

@@ -99,8 +99,9 @@ impl Config {
 fn read(path: &Path) -> Result<File> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::os(format!("read the configuration {}", path.display()), &error))?;
-    toml::from_str(&text)
-        .map_err(|error| Error::invalid(format!("invalid configuration {}", path.display())).because(error.message()))
+    toml::from_str(&text).map_err(|error| {
+        Error::invalid(format!("invalid configuration {}", path.display())).because(error.message())
+    })
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {

@@ -26,7 +26,8 @@ pub fn run(options: Options) -> Result<()> {
     start_log(&config.log)?;
     raise_file_limit();
     for folder in [&config.root, &config.run] {
-        std::fs::create_dir_all(folder).map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -36,7 +37,7 @@ pub fn run(options: Options) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::os("start the runtime", &error))?;
-    let (engine, thread, metrics) = start(&config, runtime.handle())?;
+    let (engine, thread, metrics) = start(&config)?;
     let served = runtime.block_on(serve(&config, engine.clone(), metrics));
     engine.stop();
     if thread.join().is_err() {
@@ -46,10 +47,7 @@ pub fn run(options: Options) -> Result<()> {
     served
 }
 
-fn start(
-    config: &Config,
-    runtime: &tokio::runtime::Handle,
-) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics)> {
+fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics)> {
     let (ledger, contents, aside) = RedbLedger::open(&config.root.join("state.redb"), &now())?;
     if let Some(message) = aside {
         tracing::error!("{message}");
@@ -63,7 +61,7 @@ fn start(
     };
     let host = Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell))?;
     let published = Arc::new(Published::default());
-    let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?, runtime)?);
+    let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
     let extra = names.metrics();
     let parts = Parts {
@@ -134,7 +132,8 @@ fn now() -> String {
 fn start_log(level: &str) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(level)
         .map_err(|error| Error::invalid(format!("invalid log level {level:?}")).because(error))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second daemon in one process (tests) keeps the first one's log.
     let _ = log.with_ansi(terminal).try_init();

@@ -89,12 +89,11 @@ fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<
 }
 
 fn make_predefined(writer: &mut Writer) -> Result<()> {
-    let nameservers = writer.resolvers.nameservers();
     let mut world = super::decide::World {
         host: &mut *writer.host,
         now: (writer.clock)(),
         elsewhere: &Intervals::new(),
-        nameservers: &nameservers,
+        resolvers: &*writer.resolvers,
     };
     let changes = predefined(&writer.state, &mut world)?;
     commit(writer, &changes)

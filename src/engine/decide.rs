@@ -36,8 +36,8 @@ pub struct World<'a> {
     pub now: String,
     /// Host ports that turned out to be taken by other programs.
     pub elsewhere: &'a Intervals,
-    /// Nameservers of the host, which a chosen subnet must not hide.
-    pub nameservers: &'a [std::net::IpAddr],
+    /// Knows the nameservers of the host, which a chosen subnet must not hide.
+    pub resolvers: &'a dyn super::Resolvers,
 }
 
 /// A command, decided.

@@ -48,7 +48,7 @@ pub fn decide(
 fn host(world: &mut World<'_>) -> Result<Taken> {
     let mut taken = Taken::new();
     taken.extend(world.facts()?.subnets);
-    world.nameservers.iter().for_each(|server| taken.add_address(*server));
+    world.resolvers.nameservers().into_iter().for_each(|server| taken.add_address(server));
     Ok(taken)
 }
 

@@ -219,9 +219,8 @@ impl Writer {
         elsewhere: &Intervals,
         decide: impl FnOnce(&mut State, &mut World<'_>) -> Result<T>,
     ) -> Result<T> {
-        let nameservers = self.resolvers.nameservers();
         let mut world =
-            World { host: &mut *self.host, now: (self.clock)(), elsewhere, nameservers: &nameservers };
+            World { host: &mut *self.host, now: (self.clock)(), elsewhere, resolvers: &*self.resolvers };
         decide(&mut self.state, &mut world)
     }
 

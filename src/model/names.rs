@@ -227,9 +227,7 @@ impl<'a> Found<'a> {
             Holders::Many(all) => (None, Some((all, turn % all.size().max(1)))),
         };
         let rest = many.into_iter().flat_map(|(all, first)| {
-            let seats = all.values();
-            let _ = first;
-            seats
+            all.values().skip(first).chain(all.values().take(first))
         });
         one.into_iter().chain(rest).flat_map(|seat| &seat.addresses)
     }

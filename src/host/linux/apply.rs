@@ -164,7 +164,9 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
         Item::Bridge(gone) => remove_bridge(linux, gone, applied),
         Item::Link(link) => remove_link(linux, link, all, applied),
         Item::Resolver(gone) => {
-            let theirs = !all.iter().any(|op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == gone.sandbox));
+            let theirs = !all.iter().any(
+                |op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == gone.sandbox),
+            );
             let namespaces = linux.namespaces.lock();
             match namespaces.get(&gone.sandbox) {
                 Some(namespace) if theirs => linux.home.enter(namespace.as_fd(), nft::remove_resolver)?,
@@ -181,7 +183,9 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
     match seen.alias.as_deref() == Some(mark.as_str()) {
         true => applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() }),
         // Not ours, or not any more: never touched.
-        false => tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone"),
+        false => {
+            tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone")
+        }
     }
     Ok(())
 }
@@ -196,10 +200,14 @@ fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied
         return Ok(());
     }
     // A macvlan or ipvlan link has no host end: it goes with the namespace, or by hand.
-    let with_it = all.iter().any(|op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == link.sandbox));
+    let with_it = all
+        .iter()
+        .any(|op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == link.sandbox));
     let namespaces = linux.namespaces.lock();
     match namespaces.get(&link.sandbox) {
-        Some(namespace) if !with_it => linux.home.enter(namespace.as_fd(), || veth::remove(&mut Route::open()?, &link.name))?,
+        Some(namespace) if !with_it => {
+            linux.home.enter(namespace.as_fd(), || veth::remove(&mut Route::open()?, &link.name))?
+        }
         _ => Ok(()),
     }
 }
@@ -218,7 +226,8 @@ fn forget_flows(linux: &Linux, ops: &[Op]) {
                 let each = families(*host).into_iter();
                 now.extend(each.map(|family| Filter::Published { family, proto: Proto::Udp, port: *port }));
             }
-            Op::Remove(Item::Hold(Hold { proto: Proto::Udp, host, port, .. })) | Op::Change(Item::Hold(Hold { proto: Proto::Udp, host, port, .. }), _) => {
+            Op::Remove(Item::Hold(Hold { proto: Proto::Udp, host, port, .. }))
+            | Op::Change(Item::Hold(Hold { proto: Proto::Udp, host, port, .. }), _) => {
                 let each = families(*host).into_iter();
                 now.extend(each.map(|family| Filter::Unpublished { family, proto: Proto::Udp, port: *port }));
             }

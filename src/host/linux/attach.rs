@@ -54,8 +54,15 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
     let mut ends = Vec::new();
     for (sandbox, wanted) in &visits.0 {
         let namespace = match linux.namespaces.lock().get(sandbox) {
-            Some(namespace) => namespace.try_clone().map_err(|error| Error::os("hold a namespace", &error))?,
-            None => return Err(Error::not_found(format!("the namespace of sandbox {} is not open", sandbox.short()))),
+            Some(namespace) => {
+                namespace.try_clone().map_err(|error| Error::os("hold a namespace", &error))?
+            }
+            None => {
+                return Err(Error::not_found(format!(
+                    "the namespace of sandbox {} is not open",
+                    sandbox.short()
+                )));
+            }
         };
         let first = ends.len();
         for link in &wanted.links {
@@ -100,7 +107,8 @@ fn resolver_sockets() -> Result<(UdpSocket, TcpListener)> {
         let udp = UdpSocket::bind(SocketAddrV4::new(RESOLVER, tcp.local_addr()?.port()))?;
         Ok((udp, tcp))
     };
-    let sockets = open(RESOLVER_PORT).or_else(|_| (0..8).find_map(|_| open(0).ok()).ok_or_else(io::Error::last_os_error));
+    let sockets = open(RESOLVER_PORT)
+        .or_else(|_| (0..8).find_map(|_| open(0).ok()).ok_or_else(io::Error::last_os_error));
     let (udp, tcp) = sockets.map_err(|error| Error::os("open the sandbox's DNS sockets", &error))?;
     let port = tcp.local_addr().map_err(|error| Error::os("read the port of a DNS socket", &error))?.port();
     install_resolver(port)?;

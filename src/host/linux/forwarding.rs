@@ -39,7 +39,9 @@ fn keep_listening_to_routers() -> Result<()> {
     for entry in entries.flatten() {
         let name = entry.file_name();
         // `all` has no effect of its own; `default` is what interfaces to come start from.
-        let Some(Ok(name)) = name.to_str().filter(|n| !matches!(*n, "all" | "lo")).map(IfName::parse) else { continue };
+        let Some(Ok(name)) = name.to_str().filter(|n| !matches!(*n, "all" | "lo")).map(IfName::parse) else {
+            continue;
+        };
         let key = format!("ipv6/conf/{name}/accept_ra");
         // An interface may go away while we look.
         if sysctl::read(&key).is_ok_and(|value| value == "1") && is_host_link(&name) {

@@ -166,7 +166,9 @@ impl Sockets {
             None => self.home.as_fd().try_clone_to_owned()?,
             Some(id) => {
                 let namespaces = self.namespaces.lock();
-                let fd = namespaces.get(&id).ok_or_else(|| io::Error::other(Error::not_found("the sandbox is gone")))?;
+                let fd = namespaces
+                    .get(&id)
+                    .ok_or_else(|| io::Error::other(Error::not_found("the sandbox is gone")))?;
                 fd.try_clone()?
             }
         };

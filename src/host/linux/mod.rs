@@ -1,19 +1,20 @@
 //! The real kernel.
+mod apply;
+mod attach;
+pub mod doctor;
 pub mod facts;
 pub mod files;
 pub mod forwarding;
 pub mod hold;
+mod kernel;
 pub mod launch;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;
-pub mod sysctl;
-pub mod watch;
-mod apply;
-mod attach;
-mod kernel;
 mod observe;
 mod process;
+pub mod sysctl;
 mod tidy_up;
+pub mod watch;
 
 pub use kernel::{Linux, MountVolumes, Sockets};

@@ -144,14 +144,20 @@ fn found_routes(wish: &Routes, defaults: &[DefaultSeen]) -> Option<Routes> {
 
 /// Host ends of endpoints that nobody promised.
 fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
-    let known: HashSet<Id> = wanted.iter().filter_map(|item| if let Item::Link(l) = item { Some(l.endpoint) } else { None }).collect();
+    let known: HashSet<Id> = wanted
+        .iter()
+        .filter_map(|item| if let Item::Link(l) = item { Some(l.endpoint) } else { None })
+        .collect();
     let strangers = ends.iter().filter(|end| !known.contains(&end.endpoint));
     strangers
         .map(|end| {
             Item::Link(Link {
                 endpoint: end.endpoint,
                 sandbox: end.endpoint,
-                kind: LinkKind::Veth { bridge: end.bridge.clone().unwrap_or_else(|| end.name.clone()), isolated: false },
+                kind: LinkKind::Veth {
+                    bridge: end.bridge.clone().unwrap_or_else(|| end.name.clone()),
+                    isolated: false,
+                },
                 name: end.name.clone(),
                 mac: crate::model::Mac([0; 6]),
                 mtu: None,
@@ -179,8 +185,10 @@ fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
 
 /// Namespace files of ours that no sandbox has any more.
 fn forgotten_namespaces(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
-    let known: HashSet<&PathBuf> =
-        wanted.iter().filter_map(|item| if let Item::Namespace(n) = item { Some(&n.path) } else { None }).collect();
+    let known: HashSet<&PathBuf> = wanted
+        .iter()
+        .filter_map(|item| if let Item::Namespace(n) = item { Some(&n.path) } else { None })
+        .collect();
     let Ok(entries) = std::fs::read_dir(linux.run.join("netns")) else { return Vec::new() };
     let paths = entries.flatten().map(|entry| entry.path()).filter(|path| !known.contains(path));
     // Nobody knows their sandbox: any id that no sandbox has will do.
@@ -204,7 +212,8 @@ fn same<T: Ord + Clone>(a: &[T], b: &[T]) -> bool {
 impl Linux {
     /// Tables and elements anew, in one transaction, with the guards of what we switched on.
     pub(super) fn rebuild(&mut self, elements: &[Element]) -> Result<()> {
-        let noted = [Family::V4, Family::V6].into_iter().filter(|family| forwarding_note(self, *family).exists());
+        let noted =
+            [Family::V4, Family::V6].into_iter().filter(|family| forwarding_note(self, *family).exists());
         let all: Vec<Element> = elements.iter().cloned().chain(noted.map(Element::Guard)).collect();
         self.nft.rebuild(&all)
     }

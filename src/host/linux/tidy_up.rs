@@ -41,7 +41,8 @@ pub fn leave(linux: &mut Linux) -> Result<()> {
         let note = forwarding_note(linux, family);
         if note.exists() {
             sysctl::write(key, "0")?;
-            std::fs::remove_file(&note).map_err(|error| Error::os(format!("remove {}", note.display()), &error))?;
+            std::fs::remove_file(&note)
+                .map_err(|error| Error::os(format!("remove {}", note.display()), &error))?;
         }
     }
     linux.nft.remove()

@@ -92,7 +92,8 @@ impl Watch {
         let mut state = self.shared.state.lock();
         match self.shared.inotify.add_watch(folder, signs) {
             Ok(descriptor) => {
-                let folder = state.folders.entry(descriptor).or_insert_with(|| Folder { files: HashMap::new() });
+                let folder =
+                    state.folders.entry(descriptor).or_insert_with(|| Folder { files: HashMap::new() });
                 folder.files.entry(file.to_owned()).or_default().insert(sandbox);
                 // Looked at after the watch stands, so that nothing falls in between.
                 if !path.exists() {

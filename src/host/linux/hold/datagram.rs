@@ -137,7 +137,9 @@ fn receive(socket: i32, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, Lo
     let mut local = Local::Unknown;
     for message in got.cmsgs()? {
         match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => local = Local::V4(info.ipi_spec_dst.s_addr.to_ne_bytes()),
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                local = Local::V4(info.ipi_spec_dst.s_addr.to_ne_bytes())
+            }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                 // Only a link-local answer needs its interface named; routing finds the others.

@@ -15,9 +15,9 @@ mod reply;
 pub mod routes;
 mod seen;
 pub mod socket;
-pub mod veth;
 #[cfg(test)]
 mod tests;
+pub mod veth;
 
 pub use seen::{AddressSeen, LinkSeen, RouteSeen};
 pub use socket::Route;

@@ -14,9 +14,7 @@ use crate::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{
-        InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanMode, LinkAttribute, LinkInfo, MacVlanMode,
-    },
+    link::{InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanMode, LinkAttribute, LinkInfo, MacVlanMode},
 };
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -26,10 +24,15 @@ pub fn attach(route: &mut Route, link: &Link, namespace: BorrowedFd<'_>) -> Resu
     let (parent, kind, info) = match &link.kind {
         LinkKind::Macvlan { parent, mode } => (parent, "macvlan", macvlan(*mode)),
         LinkKind::Ipvlan { parent, mode } => (parent, "ipvlan", ipvlan(*mode)),
-        LinkKind::Veth { .. } => return Err(Error::internal(format!("{} is a veth, it has no parent", link.name))),
+        LinkKind::Veth { .. } => {
+            return Err(Error::internal(format!("{} is a veth, it has no parent", link.name)));
+        }
     };
     let Some(parent_index) = route.index(parent)? else {
-        return Err(Error::not_found(format!("make {kind} {}: the host has no interface {parent}", link.name)));
+        return Err(Error::not_found(format!(
+            "make {kind} {}: the host has no interface {parent}",
+            link.name
+        )));
     };
     let mut all = vec![
         LinkAttribute::Link(parent_index),
@@ -58,7 +61,9 @@ fn missing(kind: &str, name: &IfName) -> Error {
 }
 
 fn busy(kind: &str, parent: &IfName) -> Error {
-    Error::conflict(format!("cannot put a {kind} on {parent}: it is used by a bridge, macvlan or ipvlan already"))
+    Error::conflict(format!(
+        "cannot put a {kind} on {parent}: it is used by a bridge, macvlan or ipvlan already"
+    ))
 }
 
 fn macvlan(mode: MacvlanMode) -> Vec<LinkInfo> {

@@ -85,10 +85,13 @@ impl Reaper {
                 .map_err(|e| Error::os("start a reaper thread", &e))
         };
         let reaper = Reaper { shared: shared.clone() };
-        spawn("pontoon-gone", Box::new({
-            let shared = shared.clone();
-            move || hear::listen(&shared, &ear)
-        }))?;
+        spawn(
+            "pontoon-gone",
+            Box::new({
+                let shared = shared.clone();
+                move || hear::listen(&shared, &ear)
+            }),
+        )?;
         for _ in 0..DIGGERS {
             let (shared, route) = (shared.clone(), Route::open()?);
             spawn("pontoon-reaper", Box::new(move || dig::work(&shared, route)))?;

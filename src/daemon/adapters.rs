@@ -1,0 +1,144 @@
+//! Rooms behind the traits that the engine asks for: names by `dns`, volumes by `volume`.
+use super::Config;
+use crate::{
+    dns::{self, Dns, OpenSocket},
+    engine::{Resolvers, Volumes},
+    error::{Error, Result},
+    host::linux::{MountVolumes, Sockets, namespace::Transport},
+    model::{Id, Name, Volume, kernel::VolumeMount, names, volume::LocalOptions},
+    volume::{Layout, MountOrder, mounted::PATIENCE},
+};
+use arc_swap::ArcSwap;
+use std::{
+    fmt::Write,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The DNS room, and the host's resolv.conf.
+pub struct Names {
+    dns: Arc<Dns>,
+    resolv_conf: PathBuf,
+}
+
+impl Names {
+    pub fn start(config: &Config, names: Arc<ArcSwap<names::Names>>, sockets: Sockets) -> Result<Self> {
+        let settings = dns::Config { resolv_conf: config.resolv_conf.clone(), ..dns::Config::default() };
+        let dns = Dns::start(settings, names, Arc::new(Ways(sockets)))?;
+        Ok(Names { dns: Arc::new(dns), resolv_conf: config.resolv_conf.clone() })
+    }
+
+    /// Lines for `GET /metrics`.
+    pub fn metrics(&self) -> Box<dyn Fn(&mut String) + Send + Sync> {
+        let dns = self.dns.clone();
+        Box::new(move |page| {
+            let stats = dns.stats();
+            let _ = writeln!(page, "# TYPE pontoon_dns counter");
+            let counts = [
+                ("queries", stats.queries),
+                ("hits", stats.hits),
+                ("misses", stats.misses),
+                ("forwards", stats.forwards),
+                ("cache_hits", stats.cache_hits),
+                ("failures", stats.failures),
+                ("refused", stats.refused),
+            ];
+            for (what, count) in counts {
+                let _ = writeln!(page, "pontoon_dns{{what=\"{what}\"}} {count}");
+            }
+        })
+    }
+}
+
+impl Resolvers for Names {
+    fn serve(&self, sandbox: Id, udp: UdpSocket, tcp: TcpListener) {
+        self.dns.serve(sandbox, udp, tcp);
+    }
+    fn stop(&self, sandbox: Id) {
+        self.dns.stop(sandbox);
+    }
+    fn nameservers(&self) -> Vec<IpAddr> {
+        let text = self.resolv_conf();
+        let words = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+        words.filter_map(|rest| rest.trim().parse().ok()).collect()
+    }
+    fn resolv_conf(&self) -> String {
+        std::fs::read_to_string(&self.resolv_conf).unwrap_or_default()
+    }
+}
+
+/// Sockets towards DNS upstreams.
+struct Ways(Sockets);
+
+impl OpenSocket for Ways {
+    fn udp(&self, sandbox: Option<Id>, to: SocketAddr) -> io::Result<OwnedFd> {
+        self.0.open(sandbox, Transport::Udp, to)
+    }
+    fn tcp(&self, sandbox: Option<Id>, to: SocketAddr) -> io::Result<OwnedFd> {
+        self.0.open(sandbox, Transport::Tcp, to)
+    }
+}
+
+/// Volumes of the local driver.
+pub struct LocalVolumes(Arc<Layout>);
+
+impl LocalVolumes {
+    /// Opens `<root>/volumes`; what was removed before is deleted meanwhile.
+    pub fn open(root: &Path) -> Result<Self> {
+        let layout = Arc::new(Layout::open(root)?);
+        let old = layout.clone();
+        in_background("empty-trash", move || {
+            old.empty_trash(crate::host::linux::files::Watch::none()).map(drop)
+        })?;
+        Ok(LocalVolumes(layout))
+    }
+}
+
+fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let told = move || {
+        if let Err(error) = work() {
+            tracing::warn!(%error, "what was removed could not be deleted altogether");
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(told);
+    thread.map(drop).map_err(|error| Error::os(format!("start the thread {name}"), &error))
+}
+
+impl Volumes for LocalVolumes {
+    fn create(&self, volume: &Volume) -> Result<()> {
+        self.0.create(&volume.name)
+    }
+    fn remove(&self, name: &Name) -> Result<()> {
+        let Some(trashed) = self.0.remove(name)? else { return Ok(()) };
+        let layout = self.0.clone();
+        in_background("delete-volume", move || {
+            layout.delete(&trashed, crate::host::linux::files::Watch::none()).map(drop)
+        })
+    }
+    fn usage(&self, name: &Name, go_on: &dyn Fn() -> bool) -> Result<u64> {
+        let watch = crate::host::linux::files::Watch {
+            stop: &|| !go_on(),
+            ..crate::host::linux::files::Watch::none()
+        };
+        self.0.usage(name, watch).map(|usage| usage.bytes)
+    }
+}
+
+impl MountVolumes for LocalVolumes {
+    fn mount(&self, mount: &VolumeMount) -> Result<()> {
+        let name = Name::parse(&mount.volume)?;
+        match MountOrder::of(&LocalOptions::parse(&mount.options)?) {
+            Some(order) => self.0.mount_volume(&name, order, PATIENCE),
+            None => Ok(()),
+        }
+    }
+    fn unmount(&self, volume: &str) -> Result<()> {
+        self.0.unmount_volume(&Name::parse(volume)?, PATIENCE)
+    }
+    fn is_mounted(&self, volume: &str) -> bool {
+        Name::parse(volume).and_then(|name| self.0.is_mounted(&name)).unwrap_or(false)
+    }
+}

@@ -1,0 +1,64 @@
+//! What the daemon can say of itself and of its surroundings.
+use super::Config;
+use crate::{
+    engine::{Probe, View},
+    host::linux::doctor,
+    model::reply::{Finding, SystemInfo},
+};
+use std::path::PathBuf;
+
+/// Facts that stay the same while the daemon runs.
+pub struct Inside {
+    instance: String,
+    root: PathBuf,
+    run: PathBuf,
+    started: String,
+    pools: Vec<String>,
+}
+
+impl Inside {
+    pub fn new(config: &Config, started: String) -> Self {
+        let pools = config.pools().unwrap_or_default();
+        Inside {
+            instance: config.instance.clone(),
+            root: config.root.clone(),
+            run: config.run.clone(),
+            started,
+            pools: pools.iter().map(|pool| format!("{} in /{}", pool.base, pool.size)).collect(),
+        }
+    }
+}
+
+impl Probe for Inside {
+    fn info(&self, view: &View) -> SystemInfo {
+        let seen = doctor::process();
+        SystemInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.clone(),
+            root: self.root.clone(),
+            run: self.run.clone(),
+            pid: std::process::id(),
+            started: self.started.clone(),
+            kernel: seen.kernel,
+            networks: view.networks.size(),
+            sandboxes: view.sandboxes.size(),
+            volumes: view.volumes.size(),
+            ports: view.sandboxes.values().flat_map(|s| &s.ports).map(|port| usize::from(port.count)).sum(),
+            resident_memory: seen.resident_memory,
+            open_files: seen.open_files,
+            open_files_limit: seen.open_files_limit,
+            address_pools: self.pools.clone(),
+            features: doctor::features(),
+        }
+    }
+
+    fn doctor(&self, view: &View) -> Vec<Finding> {
+        let subnets = view.networks.values().flat_map(|network| {
+            network
+                .pools
+                .iter()
+                .map(|pool| (network.name.to_string(), network.device().cloned(), pool.subnet))
+        });
+        doctor::findings(&subnets.collect::<Vec<_>>())
+    }
+}
