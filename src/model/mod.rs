@@ -7,8 +7,10 @@ pub mod address;
 pub mod id;
 pub mod kernel;
 pub mod mount;
+mod mount_text;
 pub mod names;
 // network
+pub mod options;
 pub mod port;
 mod port_text;
 // reply
@@ -20,7 +22,9 @@ pub use address::{Family, Mac, Subnet};
 // use event
 pub use id::{Id, IfName, Name};
 // use network
+pub use options::{BridgeSettings, EndpointSettings, GatewayMode, VlanMode, VlanSettings};
 
+pub use mount::{MountSpec, check_mounts};
 pub use port::{PortSpec, Proto};
 // use reply
 // use sandbox
