@@ -264,3 +264,68 @@ impl std::str::FromStr for Mac {
         Mac::parse(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn subnets_from_text() {
+        for (text, wanted) in [
+            ("10.1.0.0/16", Ok("10.1.0.0/16 to 10.1.255.255")),
+            ("10.1.2.3/32", Ok("10.1.2.3/32 to 10.1.2.3")),
+            ("0.0.0.0/0", Ok("0.0.0.0/0 to 255.255.255.255")),
+            ("fd00::/64", Ok("fd00::/64 to fd00::ffff:ffff:ffff:ffff")),
+            ("::/0", Ok("::/0 to ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            ("10.1.2.3/16", Err("host bits are set, it should be 10.1.0.0/16")),
+            ("10.1.0.0", Err("write it as ADDRESS/BITS")),
+            ("10.1.0.0/33", Err("write it as ADDRESS/BITS")),
+            ("10.1.0.0/-1", Err("write it as ADDRESS/BITS")),
+            ("fd00::/129", Err("write it as ADDRESS/BITS")),
+            ("", Err("write it as ADDRESS/BITS")),
+        ] {
+            match (text.parse::<Subnet>(), wanted) {
+                (Ok(subnet), Ok(wanted)) => assert_eq!(format!("{subnet} to {}", subnet.last()), wanted),
+                (Err(error), Err(wanted)) => assert!(error.message.contains(wanted), "{text}: {error}"),
+                (found, wanted) => panic!("{text}: {found:?} instead of {wanted:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn mac_addresses() {
+        for (text, wanted) in [
+            ("02:42:ac:11:00:02", Ok("02:42:ac:11:00:02")),
+            ("02-42-AC-11-00-02", Ok("02:42:ac:11:00:02")),
+            ("01:42:ac:11:00:02", Err("unicast")),
+            ("00:00:00:00:00:00", Err("unicast")),
+            ("02:42:ac:11:00", Err("write it like")),
+            ("2:42:ac:11:00:02", Err("write it like")),
+            ("02:42:ac:11:00:+2", Err("write it like")),
+        ] {
+            match (Mac::parse(text), wanted) {
+                (Ok(mac), Ok(wanted)) => assert_eq!(mac.to_string(), wanted),
+                (Err(error), Err(wanted)) => assert!(error.message.contains(wanted), "{text}: {error}"),
+                (found, wanted) => panic!("{text}: {found:?} instead of {wanted:?}"),
+            }
+        }
+        let mac = Mac::of_ipv4(Ipv4Addr::new(172, 17, 0, 2));
+        assert_eq!(mac.to_string(), "02:42:ac:11:00:02");
+        assert_eq!(mac.link_local().to_string(), "fe80::42:acff:fe11:2");
+    }
+
+    proptest! {
+        #[test]
+        fn a_subnet_holds_its_own(bytes in any::<[u8; 16]>(), four in any::<bool>(), prefix in 0u8..=128) {
+            let v4 = IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            let (ip, prefix) = if four { (v4, prefix % 33) } else { (IpAddr::from(bytes), prefix) };
+            let subnet = Subnet::new(ip, prefix).unwrap();
+            prop_assert!(subnet.contains(ip) && subnet.contains(subnet.base()) && subnet.contains(subnet.last()));
+            prop_assert_eq!(subnet.to_string().parse::<Subnet>().unwrap(), subnet);
+            prop_assert_eq!(subnet.with(ip).subnet(), subnet);
+            prop_assert_eq!(from_number(subnet.family(), number(ip)), ip);
+            prop_assert!(subnet.contains_subnet(&Subnet::new(ip, subnet.family().bits()).unwrap()));
+        }
+    }
+}

@@ -142,3 +142,51 @@ fn check_ifname(text: &str) -> Result<()> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names() {
+        for (text, name, ifname) in [
+            ("web", true, true),
+            ("9.a_b-c", true, true),
+            ("", false, false),
+            (".", false, false),
+            ("..", false, false),
+            ("-web", false, true),
+            ("we b", false, false),
+            ("we/b", false, false),
+            ("eth0:1", false, false),
+            ("w\u{e9}b", false, false),
+            ("fifteen-letters", true, true),
+            ("sixteen--letters", true, false),
+        ] {
+            assert_eq!((Name::parse(text).is_ok(), IfName::parse(text).is_ok()), (name, ifname), "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(serde_json::from_str::<Name>(&json).is_ok(), name, "{text:?}");
+        }
+        assert!(Name::parse(&"n".repeat(255)).is_ok() && Name::parse(&"n".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn ids_that_are_none() {
+        let upper = "A".repeat(64);
+        for text in ["", "abc", &"g".repeat(64), &upper, &"\u{e9}".repeat(32)] {
+            assert!(Id::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_reads_as_it_writes(bytes in any::<[u8; 32]>()) {
+            let id = Id::from_bytes(bytes);
+            prop_assert_eq!(Id::parse(&id.to_string()).unwrap(), id);
+            prop_assert!(id.to_string().starts_with(&id.short()) && id.short().len() == 12);
+            let json = serde_json::to_string(&id).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Id>(&json).unwrap(), id);
+        }
+    }
+}

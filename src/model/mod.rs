@@ -9,7 +9,7 @@ pub mod kernel;
 pub mod mount;
 mod mount_text;
 pub mod names;
-pub mod network;
+// network
 pub mod options;
 pub mod port;
 mod port_text;
@@ -21,9 +21,10 @@ pub use address::{Family, Mac, Subnet};
 pub use command::Command;
 pub use event::Event;
 pub use id::{Id, IfName, Name};
-pub use mount::{MountSpec, check_mounts};
-pub use network::Network;
+// use network
 pub use options::{BridgeSettings, EndpointSettings, GatewayMode, VlanMode, VlanSettings};
+
+pub use mount::{MountSpec, check_mounts};
 pub use port::{PortSpec, Proto};
 pub use reply::Reply;
 pub use sandbox::{Endpoint, Sandbox};

@@ -160,9 +160,8 @@ impl fmt::Display for PortSpec {
             Some(ip) => write!(f, "{ip}:")?,
             None => {}
         }
-        match self.host_port {
-            Some(first) => write_span(f, first, self.host_port_end.unwrap_or(last(first)))?,
-            None => {}
+        if let Some(first) = self.host_port {
+            write_span(f, first, self.host_port_end.unwrap_or(last(first)))?;
         }
         if self.host_ip.is_some() || self.host_port.is_some() {
             f.write_str(":")?;
