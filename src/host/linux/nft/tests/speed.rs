@@ -22,7 +22,7 @@ fn measure() {
         println!("open a socket: {:?}", median(101, |_| drop(Nft::open("default").unwrap())));
         println!("skeleton: {:?}", median(31, |_| nft.rebuild(&[]).unwrap()));
         println!("resolver: {:?}", median(31, |_| install_resolver(40053).unwrap()));
-        println!("generation: {:?}", median(101, |_| drop(nft.generation().unwrap())));
+        println!("generation: {:?}", median(101, |_| assert!(nft.generation().unwrap() > 0)));
         for present in [0, 1_000, 10_000] {
             let base = ports(present);
             nft.rebuild(&base).unwrap();
