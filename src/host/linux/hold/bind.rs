@@ -85,9 +85,10 @@ fn explain(hold: &Hold, error: &io::Error) -> Error {
             Some(who) => format!("port {port} is in use {place} by {who}"),
             None => format!("port {port} is in use {place}"),
         }),
-        Some(libc::EADDRNOTAVAIL) => {
-            Error::new(Kind::Invalid, format!("cannot publish port {port} {place}: the host does not have that address"))
-        }
+        Some(libc::EADDRNOTAVAIL) => Error::new(
+            Kind::Invalid,
+            format!("cannot publish port {port} {place}: the host does not have that address"),
+        ),
         _ => Error::os(format!("reserve port {port} {place}"), error),
     }
 }

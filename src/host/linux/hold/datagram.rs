@@ -137,12 +137,14 @@ fn receive(socket: i32, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, Lo
     let mut local = Local::Unknown;
     for message in got.cmsgs()? {
         match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => local = Local::V4(info.ipi_spec_dst.s_addr.to_ne_bytes()),
+            ControlMessageOwned::Ipv4PacketInfo(info) => {
+                local = Local::V4(info.ipi_spec_dst.s_addr.to_ne_bytes())
+            }
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                 // Only a link-local answer needs its interface named; routing finds the others.
                 let scope = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-                local = Local::V6(address.octets(), scope as u32);
+                local = Local::V6(address.octets(), scope);
             }
             _ => {}
         }

@@ -26,7 +26,8 @@ fn inodes(proto: Proto, port: u16) -> HashSet<String> {
         Proto::Sctp => return HashSet::new(),
     };
     // /proc/net is the main thread's; this thread may stand elsewhere.
-    let texts = tables.map(|table| fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default());
+    let texts =
+        tables.map(|table| fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default());
     texts.iter().flat_map(|text| text.lines().skip(1)).filter_map(|line| inode(line, proto, port)).collect()
 }
 

@@ -37,7 +37,14 @@ pub(super) struct Relay {
 impl Relay {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let spare = File::open("/dev/null").ok();
-        Relay { shared, pairs: HashMap::new(), sessions: Sessions::default(), next: 0, swept: Instant::now(), spare }
+        Relay {
+            shared,
+            pairs: HashMap::new(),
+            sessions: Sessions::default(),
+            next: 0,
+            swept: Instant::now(),
+            spare,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -111,7 +118,8 @@ impl Relay {
         let token = self.next << KIND_BITS | PAIR;
         self.next += 1;
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        let added = pair.ends().iter().all(|fd| self.shared.epoll.add(fd, EpollEvent::new(flags, token)).is_ok());
+        let added =
+            pair.ends().iter().all(|fd| self.shared.epoll.add(fd, EpollEvent::new(flags, token)).is_ok());
         if added {
             self.pairs.insert(token, pair);
         }

@@ -39,7 +39,12 @@ pub(super) fn accept(listener: RawFd) -> io::Result<(OwnedFd, bool)> {
     let accept = |storage: *mut _, length: *mut _| {
         // SAFETY: storage and length are given by `try_init` and are valid for the address of any family.
         let fd = unsafe {
-            libc::accept4(listener, (storage as *mut libc::sockaddr_storage).cast(), length, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+            libc::accept4(
+                listener,
+                (storage as *mut libc::sockaddr_storage).cast(),
+                length,
+                libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+            )
         };
         if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(fd) }
     };

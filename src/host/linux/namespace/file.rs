@@ -1,7 +1,10 @@
 //! Opens a network namespace by its path and tells which one it is; it never enters it.
 use super::Home;
 use crate::error::{Error, Result};
-use nix::sys::{stat::fstat, statfs::{FsType, fstatfs}};
+use nix::sys::{
+    stat::fstat,
+    statfs::{FsType, fstatfs},
+};
 use std::{
     fs::OpenOptions,
     os::{
@@ -32,7 +35,9 @@ pub fn open(path: &Path, home: &Home) -> Result<OwnedFd> {
         .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::not_found(format!("network namespace {shown}: no such file")),
+            std::io::ErrorKind::NotFound => {
+                Error::not_found(format!("network namespace {shown}: no such file"))
+            }
             _ => Error::os(format!("open network namespace {shown}"), &e),
         })?;
     if !is_network_namespace(file.as_fd()) {

@@ -39,7 +39,9 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
 pub fn make(path: &Path, home: &Home) -> Result<OwnedFd> {
     let shown = path.display();
     OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-        ErrorKind::AlreadyExists => Error::conflict(format!("make network namespace: {shown} exists already")),
+        ErrorKind::AlreadyExists => {
+            Error::conflict(format!("make network namespace: {shown} exists already"))
+        }
         _ => Error::os(format!("make network namespace {shown}"), &e),
     })?;
     let made = fresh(path, home).and_then(|()| open(path, home));

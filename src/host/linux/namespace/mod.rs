@@ -7,6 +7,8 @@ mod make;
 mod opener;
 #[cfg(test)]
 pub(crate) mod testbed;
+#[cfg(test)]
+mod tests;
 
 pub use file::{Identity, identity, open};
 pub use make::{make, prepare_folder, remove};
@@ -29,8 +31,8 @@ pub struct Home {
 impl Home {
     /// The namespace the calling thread is in now.
     pub fn here() -> Result<Self> {
-        let file =
-            File::open("/proc/thread-self/ns/net").map_err(|e| Error::os("open the own network namespace", &e))?;
+        let file = File::open("/proc/thread-self/ns/net")
+            .map_err(|e| Error::os("open the own network namespace", &e))?;
         let fd = OwnedFd::from(file);
         let identity = identity(fd.as_fd())?;
         Ok(Home { fd, identity })

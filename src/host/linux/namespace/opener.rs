@@ -65,7 +65,12 @@ impl Opener {
     }
 
     /// The same, waiting for it. 20 µs.
-    pub fn open_in(&self, namespace: BorrowedFd<'_>, transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
+    pub fn open_in(
+        &self,
+        namespace: BorrowedFd<'_>,
+        transport: Transport,
+        to: SocketAddr,
+    ) -> io::Result<OwnedFd> {
         let (tell, told) = channel();
         let asked: Asked = Box::new(move |opened| drop(tell.send(opened)));
         self.open(namespace, transport, to, asked);

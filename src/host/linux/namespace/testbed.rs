@@ -14,7 +14,8 @@ pub(crate) fn private(test: impl FnOnce(&Home) + Send + 'static) {
     // A thread of its own: libtest's may be used again.
     let run = thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).expect("unshare");
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).expect("private");
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+            .expect("private");
         let home = Home::here().expect("home");
         ip("link set lo up");
         test(&home);
@@ -27,7 +28,10 @@ pub(crate) fn private(test: impl FnOnce(&Home) + Send + 'static) {
 /// Counts a skipped test; an error where skips are not allowed.
 pub(crate) fn skip(why: &str) {
     println!("skipped: {why}");
-    assert!(std::env::var_os("PONTOON_TEST_REQUIRE").is_none(), "skipped although PONTOON_TEST_REQUIRE is set: {why}");
+    assert!(
+        std::env::var_os("PONTOON_TEST_REQUIRE").is_none(),
+        "skipped although PONTOON_TEST_REQUIRE is set: {why}"
+    );
 }
 
 /// Runs `ip ARGS` on this thread's namespaces; its output.

@@ -1,6 +1,8 @@
 //! Several requests in one send; it encodes and remembers what each one was for, and never talks to the kernel.
 use super::reply::HEAD;
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+};
 use netlink_packet_route::RouteNetlinkMessage;
 
 /// What a request may do with an object that is or is not there.
@@ -44,7 +46,12 @@ impl Batch {
         self.parts.is_empty()
     }
     /// Appends one request; `step` says what it does, object included ("put pt0123 on bridge br-1").
-    pub fn push(&mut self, manner: Manner, message: RouteNetlinkMessage, step: impl Into<String>) -> &mut Self {
+    pub fn push(
+        &mut self,
+        manner: Manner,
+        message: RouteNetlinkMessage,
+        step: impl Into<String>,
+    ) -> &mut Self {
         let mut message = NetlinkMessage::from(message);
         message.header.flags = manner.flags();
         message.finalize();

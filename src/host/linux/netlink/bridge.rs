@@ -3,6 +3,7 @@ use super::{
     batch::{Batch, Manner},
     mark::Mark,
     message::{self, Which},
+    ready,
     seen::{AddressSeen, LinkSeen},
     socket::{Route, index_of},
 };
@@ -29,7 +30,10 @@ pub fn create(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32>
         let mut mark = Batch::new();
         mark.push(
             Manner::Plain,
-            message::set_link(Which::Index(index), [alias(instance, bridge), message::no_autoconfiguration()]),
+            message::set_link(
+                Which::Index(index),
+                [alias(instance, bridge), message::no_autoconfiguration()],
+            ),
             format!("mark bridge {}", bridge.name),
         );
         route.run(mark)?;
@@ -40,7 +44,9 @@ pub fn create(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32>
         }
         let step = format!("bring bridge {} up", bridge.name);
         rest.push(Manner::Plain, message::set_link_up(Which::Index(index), []), step);
-        route.run(rest)
+        route.run(rest)?;
+        let gateways = bridge.addresses.iter().map(|cidr| cidr.address);
+        ready::wait(route, gateways.filter(|_| bridge.ipv6))
     };
     match finish(route) {
         Ok(()) => Ok(index),
@@ -98,7 +104,11 @@ pub fn change(route: &mut Route, instance: &str, found: &Bridge, wanted: &Bridge
     // Without a wish the MTU follows the ports; it is set back only if one was wished before.
     let mtu = wanted.mtu.or(found.mtu.map(|_| 1500)).filter(|mtu| *mtu != seen.mtu);
     all.extend(mtu.map(LinkAttribute::Mtu));
-    batch.push(Manner::Plain, message::set_link(Which::Index(seen.index), all), format!("set up bridge {}", wanted.name));
+    batch.push(
+        Manner::Plain,
+        message::set_link(Which::Index(seen.index), all),
+        format!("set up bridge {}", wanted.name),
+    );
     route.run(batch)?;
     switches(wanted)?;
     let have = addresses(route, seen.index)?;
@@ -153,7 +163,10 @@ fn switches(bridge: &Bridge) -> Result<()> {
     let off = if bridge.ipv6 { "0" } else { "1" };
     let has_ipv6 = sysctl::write_ipv6(&bridge.name, "disable_ipv6", off)?;
     if bridge.ipv6 && !has_ipv6 {
-        return Err(Error::unsupported(format!("bridge {} needs IPv6, which this kernel has not", bridge.name)));
+        return Err(Error::unsupported(format!(
+            "bridge {} needs IPv6, which this kernel has not",
+            bridge.name
+        )));
     }
     let key = format!("ipv4/conf/{}/route_localnet", bridge.name);
     let value = if bridge.route_localnet { "1" } else { "0" };
@@ -193,5 +206,9 @@ pub(super) fn addresses_seen(route: &mut Route, index: u32) -> Result<Vec<Addres
     let mut request = AddressMessage::default();
     request.header.index = index;
     let bodies = route.dump(RouteNetlinkMessage::GetAddress(request), "list addresses")?;
-    Ok(bodies.iter().filter_map(|body| AddressSeen::parse(body)).filter(|a| index == 0 || a.index == index).collect())
+    Ok(bodies
+        .iter()
+        .filter_map(|body| AddressSeen::parse(body))
+        .filter(|a| index == 0 || a.index == index)
+        .collect())
 }

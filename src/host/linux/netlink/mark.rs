@@ -38,7 +38,9 @@ mod tests {
         let mark = Mark::Endpoint(Id::from_bytes([7; 32]));
         let alias = mark.alias("a");
         assert_eq!(Mark::parse(&alias, "a"), Some(mark));
-        for (alias, instance) in [(alias.as_str(), "b"), (alias.as_str(), ""), ("uplink", "a"), ("pontoon/a/network/", "a")] {
+        for (alias, instance) in
+            [(alias.as_str(), "b"), (alias.as_str(), ""), ("uplink", "a"), ("pontoon/a/network/", "a")]
+        {
             assert_eq!(Mark::parse(alias, instance), None, "{alias} {instance}");
         }
     }

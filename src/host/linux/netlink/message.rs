@@ -65,7 +65,9 @@ pub(super) fn set_link_up(
 
 /// No link-local address by itself. Never in one message with IFF_UP: the address would come before the mode is read.
 pub(super) fn no_autoconfiguration() -> LinkAttribute {
-    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])])
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+        In6AddrGenMode::None,
+    )])])
 }
 
 /// Settings of a bridge port that is on its bridge already: NEWLINK without CREATE (SETLINK ignores them).

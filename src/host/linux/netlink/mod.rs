@@ -10,14 +10,15 @@ pub mod mark;
 mod message;
 pub mod observe;
 pub mod parent;
+mod ready;
 pub mod reaper;
 mod reply;
 pub mod routes;
 mod seen;
 pub mod socket;
-pub mod veth;
 #[cfg(test)]
 mod tests;
+pub mod veth;
 
 pub use seen::{AddressSeen, LinkSeen, RouteSeen};
 pub use socket::Route;

@@ -10,7 +10,9 @@ use crate::{
     error::Result,
     model::{IfName, Mac, address::Cidr},
 };
-use netlink_packet_route::{RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage};
+use netlink_packet_route::{
+    RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
+};
 use std::{collections::HashMap, net::IpAddr};
 
 /// Our links on the host.

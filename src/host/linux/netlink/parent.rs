@@ -14,9 +14,7 @@ use crate::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{
-        InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanMode, LinkAttribute, LinkInfo, MacVlanMode,
-    },
+    link::{InfoData, InfoIpVlan, InfoKind, InfoMacVlan, IpVlanMode, LinkAttribute, LinkInfo, MacVlanMode},
 };
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -26,10 +24,15 @@ pub fn attach(route: &mut Route, link: &Link, namespace: BorrowedFd<'_>) -> Resu
     let (parent, kind, info) = match &link.kind {
         LinkKind::Macvlan { parent, mode } => (parent, "macvlan", macvlan(*mode)),
         LinkKind::Ipvlan { parent, mode } => (parent, "ipvlan", ipvlan(*mode)),
-        LinkKind::Veth { .. } => return Err(Error::internal(format!("{} is a veth, it has no parent", link.name))),
+        LinkKind::Veth { .. } => {
+            return Err(Error::internal(format!("{} is a veth, it has no parent", link.name)));
+        }
     };
     let Some(parent_index) = route.index(parent)? else {
-        return Err(Error::not_found(format!("make {kind} {}: the host has no interface {parent}", link.name)));
+        return Err(Error::not_found(format!(
+            "make {kind} {}: the host has no interface {parent}",
+            link.name
+        )));
     };
     let mut all = vec![
         LinkAttribute::Link(parent_index),
@@ -53,12 +56,20 @@ pub fn attach(route: &mut Route, link: &Link, namespace: BorrowedFd<'_>) -> Resu
     }
 }
 
+/// Deletes the interface `name` of the namespace the calling thread is in (a sandbox's, through `Home::enter`); gone
+/// already is fine. Waits for a grace period, about 20 ms: nobody else can be told of its end.
+pub fn detach(name: &IfName) -> Result<()> {
+    super::veth::remove(&mut Route::open()?, name)
+}
+
 fn missing(kind: &str, name: &IfName) -> Error {
     Error::unsupported(format!("cannot make {name}: this kernel has no {kind}"))
 }
 
 fn busy(kind: &str, parent: &IfName) -> Error {
-    Error::conflict(format!("cannot put a {kind} on {parent}: it is used by a bridge, macvlan or ipvlan already"))
+    Error::conflict(format!(
+        "cannot put a {kind} on {parent}: it is used by a bridge, macvlan or ipvlan already"
+    ))
 }
 
 fn macvlan(mode: MacvlanMode) -> Vec<LinkInfo> {

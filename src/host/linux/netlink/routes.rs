@@ -38,9 +38,13 @@ pub(super) fn push(
         match (old, new) {
             (_, Some(new)) => {
                 let Some(index) = index(&new.link)? else {
-                    return Err(Error::not_found(format!("default route: sandbox has no interface {}", new.link)));
+                    return Err(Error::not_found(format!(
+                        "default route: sandbox has no interface {}",
+                        new.link
+                    )));
                 };
-                let request = RouteNetlinkMessage::NewRoute(message::default_route(family, new.gateway, index));
+                let request =
+                    RouteNetlinkMessage::NewRoute(message::default_route(family, new.gateway, index));
                 batch.push(Manner::Replace, request, describe("set", family, new));
             }
             (Some(old), None) => {

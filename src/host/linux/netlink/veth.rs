@@ -111,7 +111,8 @@ fn make(
         (Some(ends), None) => Ok(ends),
         (_, failed) => {
             remove(route, name)?;
-            Err(failed.unwrap_or_else(|| Error::internal(format!("make {name}: the kernel did not say its index"))))
+            Err(failed
+                .unwrap_or_else(|| Error::internal(format!("make {name}: the kernel did not say its index"))))
         }
     }
 }
@@ -193,7 +194,11 @@ pub fn set_isolated(route: &mut Route, link: &Link, isolated: bool) -> Result<()
     let name = link.host_name();
     let mut batch = Batch::new();
     let settings = vec![InfoBridgePort::Isolated(isolated)];
-    batch.push(Manner::Plain, message::set_port(Which::Name(&name), settings), format!("set isolation of {name}"));
+    batch.push(
+        Manner::Plain,
+        message::set_port(Which::Name(&name), settings),
+        format!("set isolation of {name}"),
+    );
     route.run(batch)
 }
 

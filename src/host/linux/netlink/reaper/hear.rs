@@ -1,6 +1,9 @@
 //! Hears which links are gone; it never asks the kernel anything.
 use super::{
-    super::{reply::answers, socket::{index_of, receive}},
+    super::{
+        reply::answers,
+        socket::{index_of, receive},
+    },
     LIMIT, Shared,
 };
 use crate::error::{Error, Result};
@@ -99,7 +102,9 @@ pub(super) fn listen(shared: &Shared, ear: &Ear) {
         // An overflow (ENOBUFS) loses nothing but speed: the deleting threads tell as well, after the grace period.
         while let Ok(length) = receive(ear.0.as_raw_fd(), &mut buffer) {
             let heard = &buffer[..length.min(16 << 10)];
-            answers(heard).filter_map(|a| gone(a.kind, a.body)).for_each(|index| shared.finish(index, Ok(())));
+            answers(heard)
+                .filter_map(|a| gone(a.kind, a.body))
+                .for_each(|index| shared.finish(index, Ok(())));
         }
         give_up_overdue(shared);
     }
@@ -122,7 +127,8 @@ fn give_up_overdue(shared: &Shared) {
     };
     for (index, name) in overdue {
         let seconds = Duration::as_secs(&LIMIT);
-        let error = Error::unavailable(format!("delete {name}: the kernel did not finish within {seconds} s"));
+        let error =
+            Error::unavailable(format!("delete {name}: the kernel did not finish within {seconds} s"));
         shared.finish(index, Err(error));
     }
 }

@@ -48,7 +48,8 @@ fn first_packets(ipv6: bool) {
             let begin = Instant::now();
             attach(&mut route, home, &link, &space);
             attaches.push(begin.elapsed());
-            let inner = home.enter(space.as_fd(), || socket(&SocketAddr::new(own, 9000).to_string())).expect("enter");
+            let inner =
+                home.enter(space.as_fd(), || socket(&SocketAddr::new(own, 9000).to_string())).expect("enter");
             let took = match n % 2 {
                 0 => echo(&host, &inner, inner.local_addr().expect("address")),
                 _ => echo(&inner, &host, host.local_addr().expect("address")),
@@ -94,10 +95,15 @@ fn inside_and_outside_look_as_wanted() {
         assert!(!ip(&format!("addr show dev {}", link.host_name())).contains("inet6"));
         let neighbours = ip("neigh show dev br-test");
         assert!(neighbours.contains("10.9.1.2 lladdr 02:42:0a:09:01:02 PERMANENT"), "{neighbours}");
-        assert!(run("bridge fdb show br br-test").contains("02:42:0a:09:01:02 dev pt000003e90000 master br-test static"));
+        assert!(
+            run("bridge fdb show br br-test")
+                .contains("02:42:0a:09:01:02 dev pt000003e90000 master br-test static")
+        );
 
-        let (seen, defaults) =
-            home.enter(space.as_fd(), || observe::inside(&mut Route::open().expect("route"))).expect("enter").expect("inside");
+        let (seen, defaults) = home
+            .enter(space.as_fd(), || observe::inside(&mut Route::open().expect("route")))
+            .expect("enter")
+            .expect("inside");
         assert_eq!(seen.len(), 1);
         assert_eq!((&seen[0].name, seen[0].mac, seen[0].up), (&name("eth0"), Some(link.mac), true));
         assert_eq!(seen[0].addresses, link.addresses);
@@ -119,7 +125,15 @@ fn inside_and_outside_look_as_wanted() {
         .expect("enter");
 
         // The names are free to nobody else.
-        let second = veth::attach(&mut route, INSTANCE, &Link { endpoint: id(9), ..link.clone() }, &name("br-test"), false, false, space.as_fd());
+        let second = veth::attach(
+            &mut route,
+            INSTANCE,
+            &Link { endpoint: id(9), ..link.clone() },
+            &name("br-test"),
+            false,
+            false,
+            space.as_fd(),
+        );
         assert_eq!(second.expect_err("taken").to_string(), "sandbox already has an interface eth0");
         let same = Link { name: name("eth1"), ..link.clone() };
         let second = veth::attach(&mut route, INSTANCE, &same, &name("br-test"), false, false, space.as_fd());
@@ -146,8 +160,17 @@ fn default_routes_come_change_and_go() {
             let first = a_way_out(&link);
             let device = kernel::Route { gateway: None, link: name("eth0") };
             let steps = [
-                (Routes { v4: Some(device.clone()), v6: Some(device), ..first.clone() }, ("default dev eth0 proto static scope link", "default dev eth0 proto static")),
-                (first.clone(), ("default via 10.9.0.1 dev eth0 proto static", "default via fd09::1 dev eth0 proto static")),
+                (
+                    Routes { v4: Some(device.clone()), v6: Some(device), ..first.clone() },
+                    ("default dev eth0 proto static scope link", "default dev eth0 proto static"),
+                ),
+                (
+                    first.clone(),
+                    (
+                        "default via 10.9.0.1 dev eth0 proto static",
+                        "default via fd09::1 dev eth0 proto static",
+                    ),
+                ),
                 (Routes { v6: None, ..first.clone() }, ("default via 10.9.0.1", "")),
                 (Routes { v4: None, v6: None, ..first.clone() }, ("", "")),
             ];
@@ -155,7 +178,10 @@ fn default_routes_come_change_and_go() {
             for (wanted, (v4, v6)) in steps {
                 routes::set(&mut route, Some(&found), &wanted).expect("set");
                 for (have, want) in [(ip("-4 route show default"), v4), (ip("-6 route show default"), v6)] {
-                    assert!(have.starts_with(want) && have.lines().count() == usize::from(!want.is_empty()), "{have:?} {want:?}");
+                    assert!(
+                        have.starts_with(want) && have.lines().count() == usize::from(!want.is_empty()),
+                        "{have:?} {want:?}"
+                    );
                 }
                 found = wanted;
             }
@@ -181,17 +207,63 @@ fn macvlan_stands_in_the_sandbox_and_ipvlan_is_refused_clearly() {
         home.enter(space.as_fd(), || {
             inside::furnish(&visit).expect("furnish");
             let seen = &ip_json("addr show dev eth0")[0];
-            assert_eq!((&seen["linkinfo"]["info_kind"], &seen["linkinfo"]["info_data"]["mode"]), (&"macvlan".into(), &"bridge".into()));
+            assert_eq!(
+                (&seen["linkinfo"]["info_kind"], &seen["linkinfo"]["info_data"]["mode"]),
+                (&"macvlan".into(), &"bridge".into())
+            );
             assert_eq!((&seen["address"], &seen["operstate"]), (&link.mac.to_string().into(), &"UP".into()));
         })
         .expect("enter");
         let again = parent::attach(&mut route, &link, space.as_fd()).expect_err("taken");
         assert_eq!(again.to_string(), "sandbox already has an interface eth0");
+        home.enter(space.as_fd(), || {
+            parent::detach(&link.name).expect("detach");
+            parent::detach(&link.name).expect("twice");
+            assert!(!ip("link").contains("eth0"));
+        })
+        .expect("enter");
         link.name = name("eth1");
         link.kind = LinkKind::Ipvlan { parent: name("up1"), mode: IpvlanMode::L2 };
         if let Err(error) = parent::attach(&mut route, &link, space.as_fd()) {
             assert_eq!(error.kind, Kind::Unsupported, "{error}");
             assert!(error.message.contains("this kernel has no ipvlan"), "{error}");
+        }
+    });
+}
+
+/// Not a test: prints what an attach costs on an empty bridge and on a full one.
+#[test]
+#[ignore = "a measurement, for people"]
+fn cost_of_an_attach_on_a_full_bridge() {
+    private(|home| {
+        let folder = tempfile::tempdir().expect("folder");
+        namespace::prepare_folder(folder.path()).expect("folder");
+        let mut route = with_bridge(false);
+        let mut kept = Vec::new();
+        let mut steps = [Vec::new(), Vec::new(), Vec::new()];
+        for n in 0..900 {
+            let space = a_namespace(folder.path(), n, home);
+            let link = a_link(n, false, false);
+            let begin = Instant::now();
+            let end =
+                veth::attach(&mut route, INSTANCE, &link, &name("br-test"), false, false, space.as_fd())
+                    .expect("attach");
+            steps[0].push(begin.elapsed());
+            let routes = a_way_out(&link);
+            let visit = inside::Visit {
+                loopback: false,
+                links: vec![(&link, Some(end.inside))],
+                routes: Some((None, &routes)),
+            };
+            home.enter(space.as_fd(), || inside::furnish(&visit)).expect("enter").expect("furnish");
+            steps[1].push(begin.elapsed());
+            veth::settle(&mut route, &[end]).expect("settle");
+            steps[2].push(begin.elapsed());
+            kept.push(space);
+            if n % 150 == 149 {
+                let [host, inside, whole] = steps.each_mut().map(|s| median(std::mem::take(s)));
+                println!("{:4} ports: host part {host:?}, + inside {inside:?}, + settle {whole:?}", n + 1);
+            }
         }
     });
 }

@@ -56,7 +56,10 @@ fn a_foreign_bridge_is_left_alone() {
         let mut route = Route::open().expect("route");
         let bridge = a_bridge(false);
         assert_eq!(bridge::create(&mut route, INSTANCE, &bridge).expect_err("create").kind, Kind::Conflict);
-        assert_eq!(bridge::change(&mut route, INSTANCE, &bridge, &bridge).expect_err("change").kind, Kind::Conflict);
+        assert_eq!(
+            bridge::change(&mut route, INSTANCE, &bridge, &bridge).expect_err("change").kind,
+            Kind::Conflict
+        );
         assert_eq!(bridge::delete(&mut route, INSTANCE, &bridge).expect_err("delete").kind, Kind::Conflict);
         ip("link show br-test");
     });
@@ -69,7 +72,10 @@ fn the_kernels_own_words_reach_the_error() {
         let mut bridge = a_bridge(false);
         bridge.mtu = Some(10);
         let error = bridge::create(&mut route, INSTANCE, &bridge).expect_err("mtu 10").to_string();
-        assert!(error.starts_with("make bridge br-test: ") && error.contains("mtu less than device minimum"), "{error}");
+        assert!(
+            error.starts_with("make bridge br-test: ") && error.contains("mtu less than device minimum"),
+            "{error}"
+        );
         assert!(route.link(&bridge.name).expect("link").is_none());
     });
 }

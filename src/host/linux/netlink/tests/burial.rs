@@ -13,7 +13,11 @@ fn wait(reaper: &Reaper, ends: &[(u32, IfName)]) -> Vec<Duration> {
     let begin = Instant::now();
     for (index, name) in ends {
         let tell = tell.clone();
-        reaper.bury(*index, name.clone(), Box::new(move |done| tell.send((done, begin.elapsed())).expect("told")));
+        reaper.bury(
+            *index,
+            name.clone(),
+            Box::new(move |done| tell.send((done, begin.elapsed())).expect("told")),
+        );
     }
     let done = |_| told.recv_timeout(Duration::from_secs(10)).expect("an answer");
     ends.iter().map(done).map(|(outcome, took)| outcome.map(|()| took).expect("gone")).collect()
@@ -36,7 +40,8 @@ fn burials_are_quick_alone_and_together() {
         for n in 0..50 {
             let (space, end) = make(n);
             let took = wait(&reaper, std::slice::from_ref(&end))[0];
-            let inner = home.enter(space.as_fd(), || Route::open().expect("route").index(&name("eth0")).expect("index"));
+            let inner = home
+                .enter(space.as_fd(), || Route::open().expect("route").index(&name("eth0")).expect("index"));
             assert_eq!(inner.expect("enter"), None, "the sandbox's end is gone as well");
             single.push(took);
         }

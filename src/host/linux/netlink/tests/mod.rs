@@ -85,8 +85,11 @@ pub(super) fn attach(route: &mut Route, home: &Home, link: &Link, into: &OwnedFd
     let LinkKind::Veth { bridge, isolated } = &link.kind else { panic!("a veth") };
     let end = veth::attach(route, INSTANCE, link, bridge, *isolated, false, into.as_fd()).expect("attach");
     let routes = a_way_out(link);
-    let visit =
-        inside::Visit { loopback: true, links: vec![(link, Some(end.inside))], routes: Some((None, &routes)) };
+    let visit = inside::Visit {
+        loopback: true,
+        links: vec![(link, Some(end.inside))],
+        routes: Some((None, &routes)),
+    };
     home.enter(into.as_fd(), || inside::furnish(&visit)).expect("enter").expect("furnish");
     veth::settle(route, &[end]).expect("settle");
     end
