@@ -134,6 +134,14 @@ fn connections_to_the_socket_itself_are_carried_with_their_half_closes() {
         hold.targets = vec![tcp_echo()];
         holds.hold(&hold).expect("retarget");
         assert_eq!(ask("[::1]:8080", b"again"), b"again");
+        // A port that is given back lets go of its connections.
+        let mut open = TcpStream::connect("[::1]:8080").expect("connect");
+        open.write_all(b"x").expect("write");
+        open.set_read_timeout(Some(Duration::from_secs(2))).expect("timeout");
+        thread::sleep(Duration::from_millis(50));
+        holds.release(&key(&hold));
+        assert!(matches!(open.read(&mut [0]), Ok(0)) || TcpStream::connect("[::1]:8080").is_err());
+        TcpListener::bind("[::]:8080").expect("given back");
     });
 }
 
