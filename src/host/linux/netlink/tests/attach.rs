@@ -231,6 +231,29 @@ fn macvlan_stands_in_the_sandbox_and_ipvlan_is_refused_clearly() {
     });
 }
 
+#[test]
+fn a_full_bridge_is_named_and_nothing_is_left_behind() {
+    private(|home| {
+        let folder = tempfile::tempdir().expect("folder");
+        namespace::prepare_folder(folder.path()).expect("folder");
+        let mut route = with_bridge(false);
+        let space = a_namespace(folder.path(), 1, home);
+        let mut attach = |n: u32| {
+            let link = Link { name: name(&format!("e{n}")), ..a_link(n, false, false) };
+            veth::attach(&mut route, INSTANCE, &link, &name("br-test"), false, false, space.as_fd())
+                .map(|_| link)
+        };
+        for n in 0..1023 {
+            attach(n).expect("room");
+        }
+        let error = attach(1023).expect_err("full");
+        assert_eq!(error.kind, Kind::Exhausted);
+        assert!(error.message.contains("bridge br-test: a Linux bridge has at most 1,023 ports"), "{error}");
+        let links = observe::links(&mut Route::open().expect("route")).expect("links");
+        assert_eq!(links.iter().filter(|link| link.name.as_str().starts_with("pt")).count(), 1023);
+    });
+}
+
 /// Not a test: prints what an attach costs on an empty bridge and on a full one.
 #[test]
 #[ignore = "a measurement, for people"]
