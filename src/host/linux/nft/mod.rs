@@ -24,7 +24,7 @@ mod watch;
 mod wire;
 
 pub use conntrack::Filter;
-pub use resolver::{install_resolver, resolver_port};
+pub use resolver::{install_resolver, remove_resolver, resolver_port};
 pub use watch::{Notice, Touched, Watch};
 
 use crate::{

@@ -42,6 +42,22 @@ pub fn install_resolver(port: u16) -> Result<()> {
     Err(refused.into_error(step))
 }
 
+/// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine. What it returns is a
+/// socket whose closing waits 15 ms for the kernel: let another thread drop it.
+pub fn remove_resolver() -> Result<impl Send + 'static> {
+    let mut socket = Socket::open()?;
+    if table_notes(&mut socket, IPV4, NAME)?.is_none() {
+        return Ok(socket);
+    }
+    let mut batch = Batch::default();
+    batch.start(&socket);
+    table(0).erase(&mut batch);
+    match batch.commit(&mut socket)? {
+        Ok(()) => Ok(socket),
+        Err(refused) => Err(refused.into_error("remove the DNS redirect of a sandbox".to_owned())),
+    }
+}
+
 /// The port that the redirect in the calling thread's network namespace leads to; None if there is none of ours, or
 /// it is not whole.
 pub fn resolver_port() -> Result<Option<u16>> {
