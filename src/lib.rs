@@ -27,7 +27,7 @@
 //! 7. Everything we create bears our mark; nothing unmarked is changed or deleted.
 pub mod api;
 pub mod cli;
-pub mod daemon;
+pub mod client;
 pub mod dns;
 pub mod engine;
 pub mod error;
