@@ -176,7 +176,18 @@ pub fn stop(writer: &mut Writer) {
         return;
     }
     let ops = plan::diff::diff(wanted(writer), []);
-    if let Err(error) = writer.host.apply(&ops).and_then(|_| writer.host.leave()) {
+    let left = writer.host.apply(&ops).and_then(|applied| bury(writer, applied.leaving));
+    if let Err(error) = left.and_then(|()| writer.host.leave()) {
         tracing::warn!(%error, "something of ours stays in the kernel");
     }
+}
+
+/// Waits until links are gone.
+fn bury(writer: &mut Writer, leaving: Vec<crate::host::Leaving>) -> Result<()> {
+    if leaving.is_empty() {
+        return Ok(());
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    writer.host.bury(leaving, Box::new(move |gone| drop(tell.send(gone))));
+    told.recv().unwrap_or(Ok(()))
 }

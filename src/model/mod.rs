@@ -9,7 +9,7 @@ pub mod kernel;
 pub mod mount;
 mod mount_text;
 pub mod names;
-// network
+pub mod network;
 pub mod options;
 pub mod port;
 mod port_text;
@@ -21,10 +21,9 @@ pub use address::{Family, Mac, Subnet};
 pub use command::Command;
 pub use event::Event;
 pub use id::{Id, IfName, Name};
-// use network
-pub use options::{BridgeSettings, EndpointSettings, GatewayMode, VlanMode, VlanSettings};
-
 pub use mount::{MountSpec, check_mounts};
+pub use network::Network;
+pub use options::{BridgeSettings, EndpointSettings, GatewayMode, VlanMode, VlanSettings};
 pub use port::{PortSpec, Proto};
 pub use reply::Reply;
 pub use sandbox::{Endpoint, Sandbox};

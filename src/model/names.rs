@@ -226,9 +226,9 @@ impl<'a> Found<'a> {
             Holders::One(seat) => (Some(seat), None),
             Holders::Many(all) => (None, Some((all, turn % all.size().max(1)))),
         };
-        let rest = many.into_iter().flat_map(|(all, first)| {
-            all.values().skip(first).chain(all.values().take(first))
-        });
+        let rest = many
+            .into_iter()
+            .flat_map(|(all, first)| all.values().skip(first).chain(all.values().take(first)));
         one.into_iter().chain(rest).flat_map(|seat| &seat.addresses)
     }
 }

@@ -119,7 +119,10 @@ fn add(linux: &mut Linux, item: &Item) -> Result<()> {
         Item::Namespace(wanted) => add_namespace(linux, wanted),
         Item::VolumeMount(mount) => linux.volumes.mount(mount),
         Item::Hold(hold) => linux.holds.hold(hold),
-        Item::Bridge(wanted) => bridge::create(&mut linux.route, &linux.instance, wanted).map(|_| ()),
+        Item::Bridge(wanted) => {
+            linux.hairpin = super::kernel::br_netfilter();
+            bridge::create(&mut linux.route, &linux.instance, wanted).map(|_| ())
+        }
         Item::Link(_) | Item::Routes(_) | Item::Resolver(_) | Item::Element(_) => {
             Err(Error::internal("not for itself: it goes together with others"))
         }

@@ -69,7 +69,15 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
             match &link.kind {
                 LinkKind::Veth { bridge, isolated } => {
                     let (instance, fd) = (linux.instance.as_str(), namespace.as_fd());
-                    ends.push(veth::attach(&mut linux.route, instance, link, bridge, *isolated, false, fd)?);
+                    ends.push(veth::attach(
+                        &mut linux.route,
+                        instance,
+                        link,
+                        bridge,
+                        *isolated,
+                        linux.hairpin,
+                        fd,
+                    )?);
                 }
                 LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => {
                     parent::attach(&mut linux.route, link, namespace.as_fd())?;

@@ -42,6 +42,9 @@ pub struct Linux {
     pub(super) watch: Watch,
     pub(super) namespaces: Namespaces,
     pub(super) volumes: Arc<dyn MountVolumes>,
+    /// With br_netfilter a sandbox reaches its own published port only if its bridge port may send back what came
+    /// through it (nft-layout.md section 5).
+    pub(super) hairpin: bool,
     pub(super) sweep: std::sync::mpsc::Sender<Vec<super::nft::conntrack::Filter>>,
 }
 
@@ -73,6 +76,7 @@ impl Linux {
             watch: Watch::start(ended)?,
             namespaces: Namespaces::default(),
             volumes,
+            hairpin: br_netfilter(),
             sweep: tidy_up::sweeper()?,
         };
         if linux.nft.elements()?.is_none() {
@@ -85,6 +89,12 @@ impl Linux {
     pub fn sockets(&self) -> Result<Sockets> {
         Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()?, home: Home::here()? })
     }
+}
+
+/// Do packets that are only bridged pass the hooks of IP in this namespace?
+pub(super) fn br_netfilter() -> bool {
+    let on = |family: &str| std::fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"));
+    ["iptables", "ip6tables"].iter().any(|family| on(family).is_ok_and(|value| value.trim() == "1"))
 }
 
 impl Host for Linux {
