@@ -28,6 +28,7 @@
 pub mod api;
 pub mod cli;
 pub mod client;
+pub mod daemon;
 pub mod dns;
 pub mod engine;
 pub mod error;
