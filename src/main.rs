@@ -1,1 +1,29 @@
-fn main() {}
+//! Picks a face from the program's name, the environment or the subcommand, and turns an error into an exit code.
+//! Nothing else happens here.
+use pontoon::{
+    cli::{self, DaemonArgs},
+    error::{Error, Result},
+};
+use std::{env, ffi::OsString, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    let name = args.first().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
+    if name == "netavark" {
+        return foreign("netavark");
+    }
+    if env::var_os("CNI_COMMAND").is_some() {
+        return foreign("CNI");
+    }
+    ExitCode::from(cli::main(args, daemon))
+}
+
+/// Faces of other programs that are not built yet.
+fn foreign(face: &str) -> ExitCode {
+    let text = format!("this build does not speak {face}: call it as `pontoon`, without CNI_COMMAND");
+    ExitCode::from(cli::fail(&Error::unsupported(text)))
+}
+
+fn daemon(_: DaemonArgs) -> Result<u8> {
+    Err(Error::unavailable("pontoon daemon is not part of this build"))
+}
