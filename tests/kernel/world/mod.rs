@@ -68,12 +68,13 @@ fn live(test: impl FnOnce(&World)) {
 /// libtest may run a test on the main thread, which must keep its namespaces.
 fn in_own_thread(test: impl FnOnce() + Send) {
     assert!(nix::unistd::geteuid().is_root(), "the kernel tests need root: run them with sudo, as `make test` does");
+    let name = std::thread::current().name().unwrap_or("test").to_owned();
     let result = std::thread::scope(|scope| {
         let body = move || {
             enter_nowhere();
             test();
         };
-        scope.spawn(body).join()
+        std::thread::Builder::new().name(name).spawn_scoped(scope, body).expect("thread").join()
     });
     match result {
         Err(panic) if panic.is::<Skip>() => {}
