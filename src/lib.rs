@@ -27,6 +27,7 @@
 //! 7. Everything we create bears our mark; nothing unmarked is changed or deleted.
 pub mod api;
 pub mod cli;
+pub mod client;
 pub mod daemon;
 pub mod dns;
 pub mod engine;

@@ -14,6 +14,7 @@ pub struct Inside {
     run: PathBuf,
     started: String,
     pools: Vec<String>,
+    resolv_conf: PathBuf,
 }
 
 impl Inside {
@@ -24,6 +25,7 @@ impl Inside {
             root: config.root.clone(),
             run: config.run.clone(),
             started,
+            resolv_conf: config.resolv_conf.clone(),
             pools: pools.iter().map(|pool| format!("{} in /{}", pool.base, pool.size)).collect(),
         }
     }
@@ -59,6 +61,6 @@ impl Probe for Inside {
                 .iter()
                 .map(|pool| (network.name.to_string(), network.device().cloned(), pool.subnet))
         });
-        doctor::findings(&subnets.collect::<Vec<_>>())
+        doctor::findings(&subnets.collect::<Vec<_>>(), &self.resolv_conf, &self.root)
     }
 }

@@ -5,9 +5,9 @@ use super::{
     forwarding,
     kernel::Linux,
     namespace,
-    netlink::{Route, bridge, veth},
-    nft::{self, conntrack::Filter},
-    tidy_up::forwarding_note,
+    netlink::{bridge, parent, veth},
+    nft::{self, Filter},
+    tidy_up::{Chore, forwarding_note},
 };
 use crate::{
     error::{Error, Result},
@@ -171,10 +171,11 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
                 |op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == gone.sandbox),
             );
             let namespaces = linux.namespaces.lock();
-            match namespaces.get(&gone.sandbox) {
-                Some(namespace) if theirs => linux.home.enter(namespace.as_fd(), nft::remove_resolver)?,
-                _ => Ok(()),
+            if let Some(namespace) = namespaces.get(&gone.sandbox).filter(|_| theirs) {
+                let socket = linux.home.enter(namespace.as_fd(), nft::remove_resolver)??;
+                let _ = linux.sweep.send(Chore::Close(Box::new(socket)));
             }
+            Ok(())
         }
         Item::Element(element) => linux.nft.exchange(std::slice::from_ref(element), &[]),
     }
@@ -209,7 +210,7 @@ fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied
     let namespaces = linux.namespaces.lock();
     match namespaces.get(&link.sandbox) {
         Some(namespace) if !with_it => {
-            linux.home.enter(namespace.as_fd(), || veth::remove(&mut Route::open()?, &link.name))?
+            linux.home.enter(namespace.as_fd(), || parent::detach(&link.name))?
         }
         _ => Ok(()),
     }
@@ -217,7 +218,7 @@ fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied
 
 /// Connections that the change leaves behind. UDP clients of a new port never start anew, so theirs go before the
 /// answer; everything else is done elsewhere.
-fn forget_flows(linux: &Linux, ops: &[Op]) {
+fn forget_flows(linux: &mut Linux, ops: &[Op]) {
     let (mut now, mut later) = (Vec::new(), Vec::new());
     let families = |host: Option<IpAddr>| match host {
         None => vec![Family::V4, Family::V6],
@@ -247,10 +248,10 @@ fn forget_flows(linux: &Linux, ops: &[Op]) {
     if now.len() > 8 {
         later.append(&mut now);
     }
-    if let Err(error) = super::nft::conntrack::flush(&now) {
+    if let Err(error) = linux.nft.forget(&now) {
         tracing::debug!(%error, "connections could not be forgotten");
     }
     if !later.is_empty() {
-        let _ = linux.sweep.send(later);
+        let _ = linux.sweep.send(Chore::Forget(later));
     }
 }

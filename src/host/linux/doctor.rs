@@ -1,7 +1,7 @@
 //! What usually breaks on a host, looked at without changing anything.
 use super::{facts::Facts, sysctl};
-use crate::model::{IfName, Subnet, reply::Finding};
-use std::collections::BTreeMap;
+use crate::model::{Family, IfName, Subnet, reply::Finding};
+use std::{collections::BTreeMap, path::Path};
 
 /// Bytes of a page on the machines we build for.
 const PAGE: u64 = 4_096;
@@ -41,8 +41,177 @@ pub fn features() -> BTreeMap<String, bool> {
     ])
 }
 
-/// One line for each thing looked at. `networks`: name, bridge and subnet of every network.
-pub fn findings(networks: &[(String, Option<IfName>, Subnet)]) -> Vec<Finding> {
-    let _ = (networks, Facts::read());
-    Vec::new()
+/// One line for each thing looked at. `networks`: name, bridge and subnet of every network; `root` is where data lies.
+pub fn findings(networks: &[Placed], resolv_conf: &Path, root: &Path) -> Vec<Finding> {
+    let facts = Facts::read();
+    let mut findings =
+        vec![forwarding(), foreign_policies(), nameservers(resolv_conf), open_files(), disk(root)];
+    match facts {
+        Ok(facts) => {
+            findings.extend(routes(networks, &facts));
+            findings.push(mtu(&facts));
+        }
+        Err(error) => {
+            findings.push(problem("routes", format!("cannot be read: {error}"), "run the daemon as root"))
+        }
+    }
+    findings.extend([connections(), neighbours(), bridge_filter()]);
+    findings
+}
+
+/// A network's name, bridge and subnet.
+pub type Placed = (String, Option<IfName>, Subnet);
+
+fn ok(check: &str, message: impl Into<String>) -> Finding {
+    Finding { level: "ok".to_owned(), check: check.to_owned(), message: message.into(), remedy: None }
+}
+
+fn warning(check: &str, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { level: "warning".to_owned(), remedy: Some(remedy.into()), ..ok(check, message) }
+}
+
+fn problem(check: &str, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { level: "problem".to_owned(), ..warning(check, message, remedy) }
+}
+
+fn forwarding() -> Finding {
+    match super::forwarding::is_on(Family::V4) {
+        Ok(true) => ok("forwarding", "IPv4 forwarding is on"),
+        Ok(false) => problem(
+            "forwarding",
+            "IPv4 forwarding is off: sandboxes cannot reach the world, nor the world published ports",
+            "look who switched it off: sysctl -w net.ipv4.ip_forward=1",
+        ),
+        Err(error) => problem("forwarding", error.to_string(), "mount /proc/sys writable for the daemon"),
+    }
+}
+
+/// Chains of others that drop what is forwarded unless they are told otherwise. An accept of ours does not help there.
+fn foreign_policies() -> Finding {
+    let check = "foreign firewall";
+    let listed = std::process::Command::new("nft").args(["-j", "list", "chains"]).output();
+    let text = match listed {
+        Ok(output) if output.status.success() => output.stdout,
+        _ => return ok(check, "not looked at: the program nft is not installed"),
+    };
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let chains = value["nftables"].as_array().into_iter().flatten().map(|entry| &entry["chain"]);
+    let drops = chains.filter(|chain| {
+        let table = chain["table"].as_str().unwrap_or_default();
+        chain["hook"] == "forward" && chain["policy"] == "drop" && !table.starts_with("pontoon")
+    });
+    let names: Vec<String> =
+        drops.map(|c| format!("{} {} {}", c["family"], c["table"], c["name"]).replace('"', "")).collect();
+    match names.is_empty() {
+        true => ok(check, "nobody else drops what is forwarded"),
+        false => problem(
+            check,
+            format!(
+                "policy drop in {}: sandboxes cannot reach the world, nor the world published ports",
+                names.join(", ")
+            ),
+            "let link group 0x5050 pass: iptables -A FORWARD -m devgroup --src-group 0x5050 -j ACCEPT, and --dst-group",
+        ),
+    }
+}
+
+fn nameservers(resolv_conf: &Path) -> Finding {
+    let check = "nameservers";
+    let text = std::fs::read_to_string(resolv_conf).unwrap_or_default();
+    let servers: Vec<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).collect();
+    match servers.is_empty() {
+        false => ok(check, format!("{} asks {}", resolv_conf.display(), servers.join(", "))),
+        true => warning(
+            check,
+            format!("{} names no server: only names of sandboxes resolve", resolv_conf.display()),
+            "add a line `nameserver ADDRESS`, or give sandboxes --dns",
+        ),
+    }
+}
+
+/// Each published port and each sandbox's DNS take descriptors.
+fn open_files() -> Finding {
+    let seen = process();
+    let message = format!("{} of {} open files", seen.open_files, seen.open_files_limit);
+    match seen.open_files * 10 < seen.open_files_limit * 8 {
+        true => ok("open files", message),
+        false => problem("open files", message, "raise LimitNOFILE of pontoon.service"),
+    }
+}
+
+fn disk(root: &Path) -> Finding {
+    let Ok(fs) = nix::sys::statvfs::statvfs(root) else {
+        return problem("disk", format!("{} cannot be looked at", root.display()), "check the mount");
+    };
+    let free = fs.blocks_available() as u64 * fs.fragment_size() as u64;
+    match free > 64 << 20 {
+        true => ok("disk", format!("{} MiB are free below {}", free >> 20, root.display())),
+        false => {
+            problem("disk", format!("only {} MiB are free below {}", free >> 20, root.display()), "free some")
+        }
+    }
+}
+
+/// A route of the host into a network's subnet that is not the network's own.
+fn routes(networks: &[Placed], facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, _, subnet) in networks {
+        for route in facts.routes.iter().filter(|route| *route != subnet && route.overlaps(subnet)) {
+            findings.push(warning(
+                "routes",
+                format!("the host's route to {route} overlaps with {subnet} of network {name}"),
+                format!("make {name} anew with another --subnet, or remove the route"),
+            ));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(ok("routes", "no route of the host overlaps with a network"));
+    }
+    findings
+}
+
+fn mtu(facts: &Facts) -> Finding {
+    match facts.uplink_mtu {
+        Some(mtu) if mtu < 1_500 => warning(
+            "mtu",
+            format!("the way out takes packets of {mtu} bytes, networks send 1500: large transfers may hang"),
+            format!("set mtu = {mtu} in pontoon.toml, or --opt mtu={mtu} for a network"),
+        ),
+        Some(mtu) => ok("mtu", format!("the way out takes packets of {mtu} bytes")),
+        None => ok("mtu", "the host has no default route"),
+    }
+}
+
+fn number(key: &str) -> Option<u64> {
+    sysctl::read(key).ok().and_then(|text| text.trim().parse().ok())
+}
+
+fn connections() -> Finding {
+    let check = "connections";
+    match (number("netfilter/nf_conntrack_count"), number("netfilter/nf_conntrack_max")) {
+        (Some(count), Some(max)) if count * 10 >= max * 9 => warning(
+            check,
+            format!("{count} of {max} tracked connections: new ones will be dropped"),
+            format!("sysctl -w net.netfilter.nf_conntrack_max={}", max * 2),
+        ),
+        (Some(count), Some(max)) => ok(check, format!("{count} of {max} tracked connections")),
+        _ => ok(check, "the limit cannot be read in this namespace"),
+    }
+}
+
+fn neighbours() -> Finding {
+    match number("ipv4/neigh/default/gc_thresh3") {
+        Some(limit) => {
+            ok("neighbours", format!("{limit} learned neighbours at the most; sandboxes take none of them"))
+        }
+        None => ok("neighbours", "the limit cannot be read in this namespace"),
+    }
+}
+
+fn bridge_filter() -> Finding {
+    match super::kernel::br_netfilter() {
+        false => ok("br_netfilter", "off: bridged packets do not pass the host's IP rules"),
+        true => ok("br_netfilter", "on: rules of others for forwarded packets apply inside networks too"),
+    }
 }

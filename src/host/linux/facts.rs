@@ -53,3 +53,34 @@ fn is_link_local(subnet: &Subnet) -> bool {
         std::net::IpAddr::V4(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::linux::namespace::testbed::{ip, private};
+
+    #[test]
+    fn facts_are_what_ip_set_up() {
+        private(|_| {
+            assert_eq!(Facts::read().expect("read").uplink_mtu, None);
+            for line in [
+                "link add up0 mtu 1450 type veth peer name up1",
+                "link set up0 up",
+                "link set up1 up",
+                "addr add 192.0.2.5/24 dev up0",
+                "addr add fd77::5/64 dev up0 nodad",
+                "route add default via 192.0.2.1",
+                "route add 198.51.100.0/24 via 192.0.2.9 table 77",
+                "route add blackhole 203.0.113.0/24",
+            ] {
+                ip(line);
+            }
+            let facts = Facts::read().expect("read");
+            let texts: Vec<String> = facts.routes.iter().map(Subnet::to_string).collect();
+            assert_eq!(texts, ["192.0.2.0/24", "198.51.100.0/24", "fd77::/64"]);
+            assert_eq!(facts.uplink_mtu, Some(1450));
+            assert!(facts.interfaces.iter().any(|name| name.as_str() == "up1"));
+            assert!(facts.addresses.iter().any(|cidr| cidr.to_string() == "192.0.2.5/24"));
+        });
+    }
+}

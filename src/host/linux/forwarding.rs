@@ -65,3 +65,28 @@ fn switch(family: Family) -> &'static str {
         Family::V6 => SWITCH_V6,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::linux::namespace::testbed::{ip, private};
+
+    #[test]
+    fn the_host_still_hears_routers_when_it_becomes_one() {
+        private(|_| {
+            ip("link add up0 type veth peer name up1");
+            sysctl::write("ipv6/conf/up0/accept_ra", "1").expect("write");
+            sysctl::write("ipv6/conf/up1/accept_ra", "0").expect("write");
+            for family in [Family::V4, Family::V6] {
+                if is_on(family).expect("read") {
+                    sysctl::write(switch(family), "0").expect("off");
+                }
+                assert!(switch_on(family).expect("on"));
+                assert!(!switch_on(family).expect("on already") && is_on(family).expect("read"));
+            }
+            assert_eq!(sysctl::read("ipv6/conf/up0/accept_ra").expect("read"), "2");
+            assert_eq!(sysctl::read("ipv6/conf/up1/accept_ra").expect("read"), "0");
+            assert!(sysctl::local_port_range().expect("range").0 > 1024);
+        });
+    }
+}

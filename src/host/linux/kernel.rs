@@ -45,7 +45,7 @@ pub struct Linux {
     /// With br_netfilter a sandbox reaches its own published port only if its bridge port may send back what came
     /// through it (nft-layout.md section 5).
     pub(super) hairpin: bool,
-    pub(super) sweep: std::sync::mpsc::Sender<Vec<super::nft::conntrack::Filter>>,
+    pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
 }
 
 /// Who mounts volumes that have mount options.
@@ -77,7 +77,7 @@ impl Linux {
             namespaces: Namespaces::default(),
             volumes,
             hairpin: br_netfilter(),
-            sweep: tidy_up::sweeper()?,
+            sweep: tidy_up::sweeper(instance)?,
         };
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;

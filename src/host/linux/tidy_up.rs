@@ -1,7 +1,7 @@
 //! What is done beside the hot path: forgetting connections of what is gone, and leaving the host as it was found.
 use super::{
     kernel::Linux,
-    nft::conntrack::{self, Filter},
+    nft::{Filter, Nft},
     sysctl,
 };
 use crate::{
@@ -10,15 +10,27 @@ use crate::{
 };
 use std::{path::PathBuf, sync::mpsc};
 
-/// A thread that forgets connections: each filter walks the kernel's whole table, up to 11 ms, which no caller waits for.
-pub fn sweeper() -> Result<mpsc::Sender<Vec<Filter>>> {
-    let (send, receive) = mpsc::channel::<Vec<Filter>>();
+/// What no caller waits for.
+pub enum Chore {
+    /// Each filter walks the kernel's whole table of connections, up to 11 ms.
+    Forget(Vec<Filter>),
+    /// A netfilter socket that has deleted something: its closing waits 15 ms for the kernel.
+    Close(Box<dyn Send>),
+}
+
+/// The thread that does chores, in the calling thread's namespace.
+pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
+    let (send, receive) = mpsc::channel::<Chore>();
+    let mut nft = Nft::open(instance)?;
     let work = move || {
-        for mut filters in &receive {
-            filters.extend(receive.try_iter().flatten());
-            filters.dedup();
-            if let Err(error) = conntrack::flush(&filters) {
-                tracing::debug!(%error, "connections could not be forgotten");
+        for chore in receive {
+            match chore {
+                Chore::Forget(filters) => {
+                    if let Err(error) = nft.forget(&filters) {
+                        tracing::debug!(%error, "connections could not be forgotten");
+                    }
+                }
+                Chore::Close(socket) => drop(socket),
             }
         }
     };

@@ -34,6 +34,7 @@ type Asker = (u64, SocketAddr, Local);
 struct Session {
     asker: Asker,
     held: Arc<Held>,
+    to: SocketAddr,
     target: Socket,
     last: Instant,
 }
@@ -83,7 +84,7 @@ impl Sessions {
         let token = *next << relay::KIND_BITS | relay::SESSION;
         *next += 1;
         epoll.add(&target, EpollEvent::new(EpollFlags::EPOLLIN, token)).ok()?;
-        self.sessions.insert(token, Session { asker, held: held.clone(), target, last: Instant::now() });
+        self.sessions.insert(token, Session { asker, held: held.clone(), to, target, last: Instant::now() });
         self.by_asker.insert(asker, token);
         Some(token)
     }
@@ -108,15 +109,15 @@ impl Sessions {
     /// Ends idle sessions.
     pub(super) fn sweep(&mut self) {
         let now = Instant::now();
-        self.retain(|session| now.duration_since(session.last) < IDLE);
+        self.keep(|session| now.duration_since(session.last) < IDLE);
     }
 
-    /// Ends the sessions of holds that are no more.
-    pub(super) fn retain_holds(&mut self, alive: impl Fn(u64) -> bool) {
-        self.retain(|session| alive(session.asker.0));
+    /// Ends the sessions whose hold no longer leads to where they go.
+    pub(super) fn retain(&mut self, leads: impl Fn(u64, &SocketAddr) -> bool) {
+        self.keep(|session| leads(session.asker.0, &session.to));
     }
 
-    fn retain(&mut self, keep: impl Fn(&Session) -> bool) {
+    fn keep(&mut self, keep: impl Fn(&Session) -> bool) {
         self.sessions.retain(|_, session| {
             let stays = keep(session);
             if !stays {
@@ -144,7 +145,7 @@ fn receive(socket: i32, buffer: &mut [u8]) -> nix::Result<(usize, SocketAddr, Lo
                 let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                 // Only a link-local answer needs its interface named; routing finds the others.
                 let scope = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
-                local = Local::V6(address.octets(), scope as u32);
+                local = Local::V6(address.octets(), scope);
             }
             _ => {}
         }

@@ -82,7 +82,10 @@ impl Holds {
         let key = (hold.proto, hold.host, hold.port);
         let mut state = self.shared.state.lock();
         if let Some(held) = state.tokens.get(&key).and_then(|token| state.held.get(token)) {
-            held.targets.lock().clone_from(&hold.targets);
+            if *held.targets.lock() != hold.targets {
+                held.targets.lock().clone_from(&hold.targets);
+                let _ = self.shared.bell.write(1);
+            }
             return Ok(());
         }
         let socket = bind::bind(hold)?;
@@ -101,7 +104,7 @@ impl Holds {
         Ok(())
     }
 
-    /// Gives a port back; one that is not held is fine. Relayed connections live on, UDP sessions end.
+    /// Gives a port back; one that is not held is fine. What is relayed from it ends.
     pub fn release(&self, key: &Key) {
         let Key::Hold(proto, host, port) = key else { return };
         let mut state = self.shared.state.lock();
@@ -113,9 +116,7 @@ impl Holds {
             let _ = self.shared.epoll.delete(socket);
             bind::close_now(socket, *proto);
         }
-        if *proto == Proto::Udp {
-            let _ = self.shared.bell.write(1);
-        }
+        let _ = self.shared.bell.write(1);
     }
 
     /// The keys of all held ports.

@@ -5,6 +5,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use std::{
     collections::HashMap,
     fs::File,
+    net::SocketAddr,
     os::fd::{AsRawFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +20,8 @@ pub(super) const BELL: u64 = 3;
 
 /// Most relayed TCP connections, two descriptors each.
 const MOST_PAIRS: usize = 512;
+/// A connection idle for so long may be dropped when there is no room for a new one.
+const IDLE: Duration = Duration::from_secs(60);
 /// Connections accepted from one socket before others get their turn.
 const TURN: usize = 32;
 /// How often idle UDP sessions are looked for while there are any.
@@ -85,23 +88,40 @@ impl Relay {
         let held = self.shared.state.lock().held.get(&token).cloned();
         let Some(held) = held else { return };
         match held.proto {
-            Proto::Tcp => self.accept(&held),
+            Proto::Tcp => self.accept(token, &held),
             Proto::Udp => self.sessions.carry(token, &held, &self.shared.epoll, &mut self.next),
             Proto::Sctp => {}
         }
     }
 
-    /// Sessions of ports that were given back keep their sockets, and so the ports, bound: away with them.
+    /// Ends what was relayed from ports that were given back (UDP sessions would keep them bound) or lead elsewhere now.
     fn drop_released(&mut self) {
         let state = self.shared.state.lock();
-        self.sessions.retain_holds(|token| state.held.contains_key(&token));
+        let leads = |hold: u64, to: &SocketAddr| {
+            state.held.get(&hold).is_some_and(|held| held.targets.lock().contains(to))
+        };
+        self.sessions.retain(|hold, to| leads(hold, to));
+        self.pairs.retain(|_, pair| leads(pair.hold, &pair.to));
     }
 
-    fn accept(&mut self, held: &Held) {
+    /// Room for one more connection, if need be in the place of the one that has been idle longest, and long enough.
+    fn has_room(&mut self) -> bool {
+        if self.pairs.len() < MOST_PAIRS {
+            return true;
+        }
+        let idlest =
+            self.pairs.iter().min_by_key(|(_, pair)| pair.last).map(|(token, pair)| (*token, pair.last));
+        match idlest {
+            Some((token, last)) if last.elapsed() > IDLE => self.pairs.remove(&token).is_some(),
+            _ => false,
+        }
+    }
+
+    fn accept(&mut self, hold: u64, held: &Held) {
         let Some(listener) = &held.socket else { return };
         for _ in 0..TURN {
             match super::stream::accept(listener.as_raw_fd()) {
-                Ok((client, v4)) => self.begin(held, client, v4),
+                Ok((client, v4)) => self.begin(hold, held, client, v4),
                 Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                     return self.turn_away(listener);
                 }
@@ -111,10 +131,10 @@ impl Relay {
         }
     }
 
-    fn begin(&mut self, held: &Held, client: OwnedFd, v4: bool) {
+    fn begin(&mut self, hold: u64, held: &Held, client: OwnedFd, v4: bool) {
         // Dropping the client closes the connection: there is no room, or nobody to talk to.
-        let (true, Some(target)) = (self.pairs.len() < MOST_PAIRS, held.target(v4)) else { return };
-        let Ok(pair) = Pair::begin(client, target) else { return };
+        let (true, Some(target)) = (self.has_room(), held.target(v4)) else { return };
+        let Ok(pair) = Pair::begin(hold, client, target) else { return };
         let token = self.next << KIND_BITS | PAIR;
         self.next += 1;
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;

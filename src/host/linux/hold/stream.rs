@@ -4,6 +4,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr},
     os::fd::{FromRawFd, OwnedFd, RawFd},
+    time::Instant,
 };
 
 /// Bytes in flight in one direction.
@@ -20,6 +21,11 @@ pub(super) enum State {
 }
 
 pub(super) struct Pair {
+    /// Token of the hold it came through, and where it goes.
+    pub hold: u64,
+    pub to: SocketAddr,
+    /// When anything last happened.
+    pub last: Instant,
     client: Socket,
     target: Socket,
     up: Flow,
@@ -58,7 +64,7 @@ pub(super) fn accept(listener: RawFd) -> io::Result<(OwnedFd, bool)> {
 
 impl Pair {
     /// Begins to connect to `target`.
-    pub(super) fn begin(client: OwnedFd, target: SocketAddr) -> io::Result<Self> {
+    pub(super) fn begin(hold: u64, client: OwnedFd, target: SocketAddr) -> io::Result<Self> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(target), kind, Some(Protocol::TCP))?;
         let client = Socket::from(client);
@@ -68,7 +74,15 @@ impl Pair {
         }
         match socket.connect(&target.into()) {
             Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
-            _ => Ok(Pair { client, target: socket, up: Flow::default(), down: Flow::default() }),
+            _ => Ok(Pair {
+                hold,
+                to: target,
+                last: Instant::now(),
+                client,
+                target: socket,
+                up: Flow::default(),
+                down: Flow::default(),
+            }),
         }
     }
 
@@ -78,6 +92,7 @@ impl Pair {
 
     /// Moves what can be moved. Err: one end broke, and so shall the other.
     pub(super) fn pump(&mut self) -> io::Result<State> {
+        self.last = Instant::now();
         for _ in 0..TURN {
             let up = self.up.step(&self.client, &self.target)?;
             let down = self.down.step(&self.target, &self.client)?;

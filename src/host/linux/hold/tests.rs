@@ -1,1 +1,188 @@
+use super::*;
+use crate::{
+    error::Kind,
+    host::linux::namespace::testbed::{ip, private},
+};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
 
+fn wish(proto: Proto, host: Option<&str>, port: u16, targets: &[SocketAddr]) -> Hold {
+    Hold { proto, host: host.map(|h| h.parse().expect("ip")), port, targets: targets.to_vec() }
+}
+
+fn key(hold: &Hold) -> Key {
+    Key::Hold(hold.proto, hold.host, hold.port)
+}
+
+#[test]
+fn a_held_port_is_taken_and_a_taken_one_is_refused() {
+    private(|_| {
+        let holds = Holds::start().expect("start");
+        for proto in [Proto::Tcp, Proto::Udp] {
+            for (n, host) in [None, Some("127.0.0.1"), Some("::1")].into_iter().enumerate() {
+                let hold = wish(proto, host, 8000 + n as u16, &[]);
+                holds.hold(&hold).expect("hold");
+                holds.hold(&hold).expect("twice is a change of targets");
+                let there = SocketAddr::new(hold.host.unwrap_or([127, 0, 0, 1].into()), hold.port);
+                let taken = match proto {
+                    Proto::Tcp => TcpListener::bind(there).map(|_| ()),
+                    _ => UdpSocket::bind(there).map(|_| ()),
+                };
+                assert_eq!(taken.expect_err("held").raw_os_error(), Some(libc::EADDRINUSE), "{hold:?}");
+                holds.release(&key(&hold));
+                holds.release(&key(&hold));
+                match proto {
+                    Proto::Tcp => drop(TcpListener::bind(there).expect("given back")),
+                    _ => drop(UdpSocket::bind(there).expect("given back")),
+                }
+            }
+        }
+        assert!(holds.held().is_empty());
+        let other = TcpListener::bind("127.0.0.1:9000").expect("bind");
+        let error = holds.hold(&wish(Proto::Tcp, None, 9000, &[])).expect_err("in use");
+        assert_eq!(error.kind, Kind::Conflict);
+        let me = format!("(pid {})", std::process::id());
+        assert!(
+            error.message.starts_with("port 9000/tcp is in use on the host by ")
+                && error.message.ends_with(&me),
+            "{error}"
+        );
+        drop(other);
+        holds.hold(&wish(Proto::Tcp, None, 9000, &[])).expect("free again");
+        let error = holds.hold(&wish(Proto::Udp, Some("192.0.2.1"), 53, &[])).expect_err("no such address");
+        assert_eq!(error.kind, Kind::Invalid, "{error}");
+        // Without SCTP in the kernel there is nothing to hold and nobody to take it.
+        holds.hold(&wish(Proto::Sctp, None, 9000, &[])).expect("sctp");
+    });
+}
+
+#[test]
+fn a_thousand_ports_are_held_in_milliseconds() {
+    private(|_| {
+        let holds = Holds::start().expect("start");
+        let begin = Instant::now();
+        for port in 10_000..11_000 {
+            holds.hold(&wish(Proto::Tcp, None, port, &[])).expect("hold");
+        }
+        let took = begin.elapsed();
+        let begin = Instant::now();
+        for port in 10_000..11_000 {
+            holds.release(&Key::Hold(Proto::Tcp, None, port));
+        }
+        println!("1,000 holds {took:?}, given back in {:?}", begin.elapsed());
+        assert!(took < Duration::from_millis(200), "{took:?}");
+    });
+}
+
+/// An echo server that answers after the client has closed its half.
+fn tcp_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let (mut client, mut all) = (client, Vec::new());
+                client.read_to_end(&mut all).expect("read");
+                client.write_all(&all).expect("write");
+            });
+        }
+    });
+    address
+}
+
+fn ask(address: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).expect(address);
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let mut writer = stream.try_clone().expect("clone");
+    let sent = bytes.to_vec();
+    let write = thread::spawn(move || {
+        let _ = writer.write_all(&sent);
+        let _ = writer.shutdown(Shutdown::Write);
+    });
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    write.join().expect("writer");
+    all
+}
+
+#[test]
+fn connections_to_the_socket_itself_are_carried_with_their_half_closes() {
+    private(|_| {
+        let holds = Holds::start().expect("start");
+        let mut hold = wish(Proto::Tcp, None, 8080, &[tcp_echo()]);
+        holds.hold(&hold).expect("hold");
+        let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        for bytes in [&b""[..], b"hello", &large] {
+            assert_eq!(ask("[::1]:8080", bytes), bytes);
+            assert_eq!(ask("127.0.0.1:8080", bytes), bytes);
+        }
+        let many: Vec<_> = (0..100_u8)
+            .map(|n| thread::spawn(move || assert_eq!(ask("[::1]:8080", &[n; 50_000]), [n; 50_000])))
+            .collect();
+        many.into_iter().for_each(|t| t.join().expect("carried"));
+        // Nobody there: closed, not left hanging.
+        hold.targets = vec!["127.0.0.1:1".parse().expect("address")];
+        holds.hold(&hold).expect("retarget");
+        assert!(ask("[::1]:8080", b"x").is_empty());
+        hold.targets.clear();
+        holds.hold(&hold).expect("retarget");
+        assert!(ask("[::1]:8080", b"x").is_empty());
+        hold.targets = vec![tcp_echo()];
+        holds.hold(&hold).expect("retarget");
+        assert_eq!(ask("[::1]:8080", b"again"), b"again");
+        // A port that is given back lets go of its connections.
+        let mut open = TcpStream::connect("[::1]:8080").expect("connect");
+        open.write_all(b"x").expect("write");
+        open.set_read_timeout(Some(Duration::from_secs(2))).expect("timeout");
+        thread::sleep(Duration::from_millis(50));
+        holds.release(&key(&hold));
+        let end = open.read(&mut [0]).map_err(|e| e.kind());
+        assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
+        TcpListener::bind("[::]:8080").expect("given back");
+    });
+}
+
+#[test]
+fn datagrams_are_carried_and_answered_from_the_address_that_was_asked() {
+    private(|_| {
+        ip("addr add fd00::5/128 dev lo nodad");
+        ip("addr add 192.0.2.7/32 dev lo");
+        let holds = Holds::start().expect("start");
+        let echo = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let target = echo.local_addr().expect("address");
+        thread::spawn(move || {
+            let mut buffer = [0; 2000];
+            while let Ok((length, from)) = echo.recv_from(&mut buffer) {
+                echo.send_to(&buffer[..length], from).expect("echo");
+            }
+        });
+        let both = wish(Proto::Udp, None, 5353, &[target]);
+        holds.hold(&both).expect("hold");
+        holds.hold(&wish(Proto::Udp, Some("0.0.0.0"), 5354, &[target])).expect("hold");
+        let asked = ["[fd00::5]:5353", "[::1]:5353", "192.0.2.7:5353", "127.0.0.1:5353", "192.0.2.7:5354"];
+        for address in asked {
+            let local = if address.starts_with('[') { "[::1]:0" } else { "127.0.0.1:0" };
+            let client = UdpSocket::bind(local).expect("bind");
+            client.set_read_timeout(Some(Duration::from_secs(2))).expect("timeout");
+            client.connect(address).expect("connect"); // hears that address only
+            for n in 0..20_u8 {
+                client.send(&[n; 1200]).expect("send");
+                let mut buffer = [0; 2000];
+                assert_eq!(client.recv(&mut buffer).expect(address), 1200);
+                assert_eq!(buffer[0], n);
+            }
+        }
+        holds.release(&key(&both));
+        for _ in 0..100 {
+            if UdpSocket::bind("[::]:5353").is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5)); // its sessions hold the socket until the relay is told
+        }
+        panic!("the port was not given back");
+    });
+}

@@ -7,6 +7,8 @@ mod make;
 mod opener;
 #[cfg(test)]
 pub(crate) mod testbed;
+#[cfg(test)]
+mod tests;
 
 pub use file::{Identity, identity, open};
 pub use make::{make, prepare_folder, remove};

@@ -3,6 +3,7 @@ use super::{
     batch::{Batch, Manner},
     mark::Mark,
     message::{self, Which},
+    ready,
     seen::{AddressSeen, LinkSeen},
     socket::{Route, index_of},
 };
@@ -43,7 +44,9 @@ pub fn create(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32>
         }
         let step = format!("bring bridge {} up", bridge.name);
         rest.push(Manner::Plain, message::set_link_up(Which::Index(index), []), step);
-        route.run(rest)
+        route.run(rest)?;
+        let gateways = bridge.addresses.iter().map(|cidr| cidr.address);
+        ready::wait(route, gateways.filter(|_| bridge.ipv6))
     };
     match finish(route) {
         Ok(()) => Ok(index),

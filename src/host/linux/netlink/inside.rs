@@ -3,7 +3,7 @@
 use super::{
     batch::{Batch, Manner},
     message::{self, Which},
-    routes,
+    ready, routes,
     socket::Route,
 };
 use crate::{
@@ -50,7 +50,9 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
         };
         routes::push(&mut batch, index, *found, wanted)?;
     }
-    route.run(batch)
+    route.run(batch)?;
+    let v6 = visit.links.iter().filter(|(link, _)| link.ipv6);
+    ready::wait(&mut route, v6.flat_map(|(link, _)| link.addresses.iter().map(|cidr| cidr.address)))
 }
 
 /// IPv6 off where it was not asked for (CVE-2024-32473: a sandbox that makes its own addresses); else on, deaf to routers.

@@ -10,6 +10,7 @@ pub mod mark;
 mod message;
 pub mod observe;
 pub mod parent;
+mod ready;
 pub mod reaper;
 mod reply;
 pub mod routes;

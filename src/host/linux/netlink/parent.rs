@@ -56,6 +56,12 @@ pub fn attach(route: &mut Route, link: &Link, namespace: BorrowedFd<'_>) -> Resu
     }
 }
 
+/// Deletes the interface `name` of the namespace the calling thread is in (a sandbox's, through `Home::enter`); gone
+/// already is fine. Waits for a grace period, about 20 ms: nobody else can be told of its end.
+pub fn detach(name: &IfName) -> Result<()> {
+    super::veth::remove(&mut Route::open()?, name)
+}
+
 fn missing(kind: &str, name: &IfName) -> Error {
     Error::unsupported(format!("cannot make {name}: this kernel has no {kind}"))
 }

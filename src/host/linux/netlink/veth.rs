@@ -11,7 +11,7 @@ use super::{
     socket::{Route, explain},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     model::{IfName, kernel::Link},
 };
 use netlink_packet_route::{
@@ -53,10 +53,20 @@ pub fn attach(
     let end = HostEnd { index, inside, bridge: bridge_index };
     match route.run(join(link, &name, end, isolated, hairpin)) {
         Ok(()) => Ok(end),
-        Err(error) => match remove(route, &name) {
-            Ok(()) => Err(error),
-            Err(second) => Err(error.because(second)),
-        },
+        Err(error) => {
+            let error = match error.kind {
+                // EXFULL: br_add_if, BR_MAX_PORTS.
+                Kind::Exhausted => error.while_doing(format!(
+                    "cannot attach {} to bridge {bridge}: a Linux bridge has at most 1,023 ports",
+                    link.name
+                )),
+                _ => error,
+            };
+            match remove(route, &name) {
+                Ok(()) => Err(error),
+                Err(second) => Err(error.because(second)),
+            }
+        }
     }
 }
 

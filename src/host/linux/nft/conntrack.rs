@@ -4,7 +4,7 @@
 //!
 //! One filter walks the whole table, 0.15 ms empty and 11 ms with 50,000 flows: use one per endpoint, not per port.
 //! Messages: linux/netfilter/nfnetlink_conntrack.h, CTA_FILTER since kernel 5.8.
-use super::{abi, socket::Socket, wire::Writer};
+use super::{Nft, abi, socket::Socket, wire::Writer};
 use crate::{
     error::Result,
     model::{Family, Proto},
@@ -36,26 +36,26 @@ pub enum Filter {
     Gone(Ipv4Addr),
 }
 
-/// Forgets the connections of every filter, in the calling thread's network namespace.
-pub fn flush(filters: &[Filter]) -> Result<()> {
-    let mut socket = Socket::open()?;
-    for filter in filters {
-        match *filter {
-            Filter::Unpublished { proto, port, .. } => delete(&mut socket, filter, |w| {
-                write_port(w, proto, port);
-                w.be32(STATUS, DNAT);
-                w.be32(STATUS_MASK, DNAT);
-            })?,
-            Filter::Published { proto, port, .. } => {
-                delete(&mut socket, filter, |w| write_port(w, proto, port))?;
-            }
-            Filter::Gone(address) => {
-                delete(&mut socket, filter, |w| write_source(w, REPLY, address))?;
-                delete(&mut socket, filter, |w| write_source(w, ORIGINAL, address))?;
-            }
+impl Nft {
+    /// Forgets the connections of every filter.
+    pub fn forget(&mut self, filters: &[Filter]) -> Result<()> {
+        filters.iter().try_for_each(|filter| forget(&mut self.socket, filter))
+    }
+}
+
+fn forget(socket: &mut Socket, filter: &Filter) -> Result<()> {
+    match *filter {
+        Filter::Unpublished { proto, port, .. } => delete(socket, filter, |w| {
+            write_port(w, proto, port);
+            w.be32(STATUS, DNAT);
+            w.be32(STATUS_MASK, DNAT);
+        }),
+        Filter::Published { proto, port, .. } => delete(socket, filter, |w| write_port(w, proto, port)),
+        Filter::Gone(address) => {
+            delete(socket, filter, |w| write_source(w, REPLY, address))?;
+            delete(socket, filter, |w| write_source(w, ORIGINAL, address))
         }
     }
-    Ok(())
 }
 
 fn delete(socket: &mut Socket, filter: &Filter, body: impl FnOnce(&mut Writer)) -> Result<()> {

@@ -81,8 +81,8 @@ fn raw() -> Vec<Rule> {
     let mut lo = [0; 16];
     lo[..2].copy_from_slice(b"lo");
     vec![
-        rule("raw").is_not(IIFNAME, &lo).v4().is(IP_DADDR_8, &[127]).counted_drop(),
-        rule("raw").is_not(IIFNAME, &lo).v6().is(IP6_DADDR, &LOOPBACK6).counted_drop(),
+        rule("raw").differs(IIFNAME, &lo).v4().is(IP_DADDR_8, &[127]).counted_drop(),
+        rule("raw").differs(IIFNAME, &lo).v6().is(IP6_DADDR, &LOOPBACK6).counted_drop(),
         rule("raw").within(&[NFPROTO, IIFNAME], Set::Strict).is(ROUTE_BACK_IIF, &[0; 4]).counted_drop(),
     ]
 }

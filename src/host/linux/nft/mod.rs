@@ -5,7 +5,7 @@
 //! change is one transaction: all of it is done or nothing. The layout is reference/nft-layout.md.
 mod abi;
 mod batch;
-pub mod conntrack;
+mod conntrack;
 mod decode;
 mod describe;
 mod element;
@@ -23,7 +23,8 @@ mod tests;
 mod watch;
 mod wire;
 
-pub use resolver::{install_resolver, remove_resolver};
+pub use conntrack::Filter;
+pub use resolver::{install_resolver, remove_resolver, resolver_port};
 pub use watch::{Notice, Touched, Watch};
 
 use crate::{
@@ -39,7 +40,8 @@ pub const HAIRPIN_MARK: u32 = 0x0010_0000;
 /// Bytes of elements in one message; a nested attribute ends at 64 KiB.
 const MESSAGE_ROOM: usize = 60_000;
 
-/// Our tables in the network namespace where it was opened.
+/// Our tables in the network namespace where it was opened. Keep it: to close a netfilter socket after something was
+/// deleted takes 15 ms (the kernel first finishes what it deletes late, nft_rcv_nl_event).
 #[derive(Debug)]
 pub struct Nft {
     socket: Socket,
@@ -96,8 +98,8 @@ impl Nft {
     /// for each 1,000 elements.
     pub fn rebuild(&mut self, elements: &[Element]) -> Result<()> {
         self.batch.start(&self.socket);
-        self.inet.write(&mut self.batch);
-        self.bridge.write(&mut self.batch);
+        self.inet.replace(&mut self.batch);
+        self.bridge.replace(&mut self.batch);
         write_elements(&mut self.batch, &self.inet.name, Way::Add, elements, 0);
         match self.batch.commit(&mut self.socket)? {
             Ok(()) => Ok(()),

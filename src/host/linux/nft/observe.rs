@@ -5,7 +5,7 @@ use super::{
     element::set_of,
     sets::{SHAPES, Set},
     shape,
-    socket::Refusal,
+    socket::{Refusal, Socket},
     table::Table,
     wire::{Attrs, Message, Writer},
 };
@@ -42,7 +42,7 @@ impl Nft {
     pub fn generation(&mut self) -> Result<u32> {
         let mut id = None;
         let question = |_: &mut Writer| {};
-        let answer = self.ask(abi::GETGEN, abi::ACK, 0, question, |message| {
+        let answer = ask(&mut self.socket, abi::GETGEN, abi::ACK, 0, question, |message| {
             id = message.attrs().be32(1);
         })?;
         answer.map_err(|refused| refused.into_error("read the nft generation".to_owned()))?;
@@ -82,7 +82,7 @@ impl Nft {
             w.text(abi::LIST_TABLE, &name);
             w.text(abi::LIST_SET, set.name());
         };
-        let answer = self.ask(abi::GETSETELEM, abi::DUMP, set.family(), question, |message| {
+        let answer = ask(&mut self.socket, abi::GETSETELEM, abi::DUMP, set.family(), question, |message| {
             for (_, entry) in message.attrs().nested(abi::LIST_ELEMENTS).unwrap_or(Attrs(&[])) {
                 match is_tree {
                     true => strange |= !tree.add(set, Attrs(entry)),
@@ -110,62 +110,76 @@ impl Nft {
     }
 
     fn has_mark(&mut self, family: u8) -> Result<bool> {
-        let (name, comment) = (self.inet.name.clone(), shape::table_notes(&self.inet.comment));
-        let mut same = false;
-        let question = |w: &mut Writer| w.text(abi::TABLE_NAME, &name);
-        let answer = self.ask(abi::GETTABLE, abi::ACK, family, question, |message| {
-            same = message.attrs().get(abi::TABLE_USERDATA) == Some(&comment);
-        })?;
-        match answer {
-            Ok(_) => Ok(same),
-            Err(refused) if refused.errno == libc::ENOENT => Ok(false),
-            Err(refused) => Err(refused.into_error(format!("read table {name}"))),
-        }
+        let notes = table_notes(&mut self.socket, family, &self.inet.name)?;
+        Ok(notes == Some(shape::table_notes(&self.inet.comment)))
     }
 
     fn has_rules(&mut self, family: u8) -> Result<bool> {
-        let mut found: BTreeMap<String, usize> = BTreeMap::new();
-        let name = self.inet.name.clone();
-        let question = |w: &mut Writer| w.text(1, &name);
-        let answer = self.ask(abi::GETRULE, abi::DUMP, family, question, |message| {
-            // Kernels before 6.? show every table's rules, whatever was asked.
-            let attrs = message.attrs();
-            if let (Some(table), Some(chain)) = (attrs.text(1), attrs.text(2))
-                && table == name
-            {
-                *found.entry(chain.to_owned()).or_default() += 1;
-            }
-        })?;
-        match answer {
-            Ok(_) => Ok(found == rules_by_chain(self.table(family))),
-            Err(refused) if refused.errno == libc::ENOENT => Ok(false),
-            Err(refused) => Err(refused.into_error(format!("read the rules of table {name}"))),
-        }
+        let found = rules_of(&mut self.socket, family, &self.inet.name)?;
+        Ok(found == Some(rules_by_chain(self.table(family))))
     }
 
     fn table(&self, family: u8) -> &Table {
         if family == abi::INET { &self.inet } else { &self.bridge }
     }
+}
 
-    fn ask(
-        &mut self,
-        kind: u16,
-        flags: u16,
-        family: u8,
-        question: impl FnOnce(&mut Writer),
-        each: impl FnMut(&Message<'_>),
-    ) -> Result<Result<bool, Refusal>> {
-        let seq = self.socket.next_number();
-        let mut w = Writer::default();
-        let start = w.open(kind, abi::REQUEST | flags, seq, family, 0);
-        question(&mut w);
-        w.close(start);
-        self.socket.advance(1);
-        self.socket.ask(w.bytes(), seq, each)
+/// One question about nf_tables, its answers shown to `each`.
+pub(super) fn ask(
+    socket: &mut Socket,
+    kind: u16,
+    flags: u16,
+    family: u8,
+    question: impl FnOnce(&mut Writer),
+    each: impl FnMut(&Message<'_>),
+) -> Result<Result<bool, Refusal>> {
+    let seq = socket.next_number();
+    let mut w = Writer::default();
+    let start = w.open(kind, abi::REQUEST | flags, seq, family, 0);
+    question(&mut w);
+    w.close(start);
+    socket.advance(1);
+    socket.ask(w.bytes(), seq, each)
+}
+
+/// The comment notes of a table; None: there is no such table, Some of nothing: it has none.
+pub(super) fn table_notes(socket: &mut Socket, family: u8, name: &str) -> Result<Option<Vec<u8>>> {
+    let mut notes = Vec::new();
+    let question = |w: &mut Writer| w.text(abi::TABLE_NAME, name);
+    let answer = ask(socket, abi::GETTABLE, abi::ACK, family, question, |message| {
+        notes = message.attrs().get(abi::TABLE_USERDATA).unwrap_or(&[]).to_vec();
+    })?;
+    match answer {
+        Ok(_) => Ok(Some(notes)),
+        Err(refused) if refused.errno == libc::ENOENT => Ok(None),
+        Err(refused) => Err(refused.into_error(format!("read table {name}"))),
     }
 }
 
-fn rules_by_chain(table: &Table) -> BTreeMap<String, usize> {
+/// How many rules each chain of a table has; None: there is no such table.
+pub(super) fn rules_of(
+    socket: &mut Socket,
+    family: u8,
+    name: &str,
+) -> Result<Option<BTreeMap<String, usize>>> {
+    let mut found = BTreeMap::new();
+    let question = |w: &mut Writer| w.text(1, name);
+    let answer = ask(socket, abi::GETRULE, abi::DUMP, family, question, |message| {
+        let attrs = message.attrs();
+        if let (Some(table), Some(chain)) = (attrs.text(1), attrs.text(2))
+            && table == name
+        {
+            *found.entry(chain.to_owned()).or_default() += 1;
+        }
+    })?;
+    match answer {
+        Ok(_) => Ok(Some(found)),
+        Err(refused) if refused.errno == libc::ENOENT => Ok(None),
+        Err(refused) => Err(refused.into_error(format!("read the rules of table {name}"))),
+    }
+}
+
+pub(super) fn rules_by_chain(table: &Table) -> BTreeMap<String, usize> {
     let mut chains = BTreeMap::new();
     for rule in &table.rules {
         *chains.entry(rule.chain.to_owned()).or_default() += 1;

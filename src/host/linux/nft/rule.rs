@@ -80,7 +80,7 @@ impl Rule {
     pub fn is(self, what: Load, value: &[u8]) -> Rule {
         self.load(what, 0).compare(EQUAL, value)
     }
-    pub fn is_not(self, what: Load, value: &[u8]) -> Rule {
+    pub fn differs(self, what: Load, value: &[u8]) -> Rule {
         self.load(what, 0).compare(NOT_EQUAL, value)
     }
     /// The bits of `mask` are exactly `value`.

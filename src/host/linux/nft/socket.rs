@@ -134,8 +134,8 @@ impl Socket {
             for message in messages(&self.answers[..length]).filter(|m| m.seq == seq) {
                 interrupted |= message.flags & abi::DUMP_INTERRUPTED != 0;
                 match message.kind {
-                    DONE => return Ok(Ok(interrupted)),
-                    ERROR => return Ok(Refusal::parse(&message).map_or(Ok(interrupted), Err)),
+                    // A dump that fails midway says so in its end.
+                    DONE | ERROR => return Ok(Refusal::parse(&message).map_or(Ok(interrupted), Err)),
                     _ => each(&message),
                 }
             }
@@ -184,7 +184,7 @@ impl Refusal {
             return None;
         }
         let original = match message.flags & CAPPED {
-            0 => u32_ne(message.body, 4)? as usize,
+            0 => u32_ne(message.body, 4).unwrap_or(0) as usize,
             _ => super::wire::HEADER,
         };
         let mut refusal = Refusal { errno: -code, seq: message.seq, text: None, offset: None };

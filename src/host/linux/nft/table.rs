@@ -44,9 +44,14 @@ pub fn hooked(name: &'static str, kind: &'static str, number: u32, priority: i32
 }
 
 impl Table {
-    /// Adds what replaces the table, elements included, by this one without any.
-    pub fn write(&self, batch: &mut Batch) {
+    /// Adds what replaces the table, there or not, elements included, by this one without any.
+    pub fn replace(&self, batch: &mut Batch) {
         self.erase(batch);
+        self.create(batch);
+    }
+
+    /// Adds what makes the table where there is none.
+    pub fn create(&self, batch: &mut Batch) {
         batch.message(abi::NEWTABLE, abi::CREATE, self.family, |w| {
             w.text(abi::TABLE_NAME, &self.name);
             w.attr(abi::TABLE_USERDATA, &shape::table_notes(&self.comment));
@@ -63,7 +68,8 @@ impl Table {
 
     /// Adds what deletes the table, there or not: to create first is no error if it exists.
     pub fn erase(&self, batch: &mut Batch) {
-        erase(batch, self.family, &self.name);
+        batch.message(abi::NEWTABLE, abi::CREATE, self.family, |w| w.text(abi::TABLE_NAME, &self.name));
+        batch.message(abi::DELTABLE, 0, self.family, |w| w.text(abi::TABLE_NAME, &self.name));
     }
 
     fn write_chain(&self, batch: &mut Batch, chain: &Chain) {
@@ -98,10 +104,4 @@ impl Table {
             w.nest(4, |w| w.append(&rule.expressions));
         });
     }
-}
-
-/// Adds what deletes a table, there or not.
-pub fn erase(batch: &mut Batch, family: u8, name: &str) {
-    batch.message(abi::NEWTABLE, abi::CREATE, family, |w| w.text(abi::TABLE_NAME, name));
-    batch.message(abi::DELTABLE, 0, family, |w| w.text(abi::TABLE_NAME, name));
 }

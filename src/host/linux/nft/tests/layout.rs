@@ -85,8 +85,13 @@ fn a_listing_loads_again() {
 #[test]
 fn the_resolver_is_replaced() {
     in_namespace(|| {
+        assert_eq!(resolver_port().unwrap(), None);
         install_resolver(1).unwrap();
+        assert_eq!(resolver_port().unwrap(), Some(1));
         install_resolver(2).unwrap();
+        assert_eq!(resolver_port().unwrap(), Some(2));
         assert!(!run("nft list ruleset").contains("dport set 1\n"));
+        run("nft flush chain ip pontoon output");
+        assert_eq!(resolver_port().unwrap(), None);
     });
 }

@@ -1,8 +1,10 @@
 //! Kernel switches below /proc/sys/net of the namespace the calling thread is in; it never touches any other part.
+mod fresh;
+
 use crate::error::{Error, Result};
 use crate::model::IfName;
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, ErrorKind, Read, Write},
 };
 
@@ -46,7 +48,7 @@ pub fn local_port_range() -> Result<(u16, u16)> {
 }
 
 fn put(key: &str, value: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path(key))?.write_all(value.as_bytes())
+    fresh::open(&format!("sys/net/{key}"))?.write_all(value.as_bytes())
 }
 
 fn path(key: &str) -> String {

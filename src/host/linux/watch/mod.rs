@@ -1,6 +1,9 @@
 //! Notices that a sandbox's process has ended or its namespace's file is gone; it never polls and never decides what follows.
 //!
 //! A namespace stays alive while we hold a socket in it, so the file or the process is the only sign (inotify(7), pidfd_open(2)).
+#[cfg(test)]
+mod tests;
+
 use crate::{
     error::{Error, Result},
     model::Id,
@@ -25,7 +28,7 @@ const BELL: u64 = 1;
 /// Tokens of processes start here.
 const FIRST_PROCESS: u64 = 2;
 
-/// Told which sandbox has ended, once a sign. Runs on the watching thread: hand it on, do not work.
+/// Told once which sandbox has ended; it is forgotten then. Runs on the watching thread: hand it on, do not work.
 pub type Ended = Box<dyn Fn(Id) + Send>;
 
 /// The watching thread, which ends when this is dropped.
@@ -138,22 +141,7 @@ impl Watch {
 
     /// Watches nothing more for this sandbox.
     pub fn forget(&self, sandbox: Id) {
-        let mut state = self.shared.state.lock();
-        let state = &mut *state;
-        for (_, (_, fd)) in state.processes.extract_if(|_, (of, _)| *of == sandbox) {
-            let _ = self.shared.epoll.delete(&fd);
-        }
-        state.early.retain(|of| *of != sandbox);
-        state.folders.retain(|descriptor, folder| {
-            folder.files.retain(|_, sandboxes| {
-                sandboxes.remove(&sandbox);
-                !sandboxes.is_empty()
-            });
-            if folder.files.is_empty() {
-                let _ = self.shared.inotify.rm_watch(*descriptor);
-            }
-            !folder.files.is_empty()
-        });
+        self.shared.forget(&mut self.shared.state.lock(), sandbox);
     }
 }
 
@@ -165,6 +153,23 @@ impl Drop for Watch {
 }
 
 impl Shared {
+    fn forget(&self, state: &mut State, sandbox: Id) {
+        for (_, (_, fd)) in state.processes.extract_if(|_, (of, _)| *of == sandbox) {
+            let _ = self.epoll.delete(&fd);
+        }
+        state.early.retain(|of| *of != sandbox);
+        state.folders.retain(|descriptor, folder| {
+            folder.files.retain(|_, sandboxes| {
+                sandboxes.remove(&sandbox);
+                !sandboxes.is_empty()
+            });
+            if folder.files.is_empty() {
+                let _ = self.inotify.rm_watch(*descriptor);
+            }
+            !folder.files.is_empty()
+        });
+    }
+
     /// Waits for signs and tells them. False: the watch was dropped.
     fn round(&self, ended: &Ended) -> bool {
         let mut events = [EpollEvent::empty(); 64];
@@ -188,6 +193,8 @@ impl Shared {
         }
         let mut state = self.state.lock();
         gone.extend(state.early.drain(..));
+        // Told once, whatever other sign would follow.
+        gone.iter().for_each(|sandbox| self.forget(&mut state, *sandbox));
         let open = !state.closed;
         drop(state);
         gone.into_iter().for_each(ended);

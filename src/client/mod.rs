@@ -1,0 +1,196 @@
+//! The typed client of the native API: one call, one connection to the daemon's socket. It never retries, never
+//! keeps state, and needs no runtime, so that a command starts in a millisecond.
+mod http;
+
+use crate::{
+    error::{Error, Kind, Result},
+    model::{Command, Event, command::Filters},
+};
+use http::Answer;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Where the daemon listens unless somebody says otherwise.
+pub const DEFAULT_HOST: &str = "unix:///run/pontoon/pontoon.sock";
+
+/// A call that does not tell its progress is answered within this time. Mounting a volume from a slow server is the
+/// longest that one may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Content type of answers that come in lines.
+const LINES: &str = "application/x-ndjson";
+
+/// A daemon, by its socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// `host` is `unix://PATH`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn new(host: &str) -> Result<Self> {
+        let path = host.strip_prefix("unix://").filter(|path| path.starts_with('/'));
+        path.map(|path| Client { socket: path.into() }).ok_or_else(|| {
+            Error::invalid(format!(
+                "invalid host {host:?}: write it as unix://PATH, like {DEFAULT_HOST} (--host, PONTOON_HOST)"
+            ))
+        })
+    }
+
+    /// Does `command` and waits for the answer.
+    ///
+    /// # Errors
+    /// The daemon's own, `Unavailable` if it cannot be reached or falls silent, `Denied` if its socket is closed to us.
+    pub fn call<T: DeserializeOwned>(&self, command: &Command) -> Result<T> {
+        let answer = self.post(command.method(), &body(command)?, "application/json", Some(PATIENCE))?;
+        parse(&self.whole(answer)?)
+    }
+
+    /// As `call`, for what takes long: `progress` is told how far it is. The work stops when the connection closes.
+    pub fn call_with_progress<T: DeserializeOwned>(
+        &self,
+        command: &Command,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<T> {
+        let answer = self.post(command.method(), &body(command)?, LINES, None)?;
+        if answer.status != 200 || !answer.content_type.starts_with(LINES) {
+            return parse(&self.whole(answer)?);
+        }
+        for line in BufReader::new(answer.body).split(b'\n') {
+            let line = line.map_err(|error| self.broken(&error))?;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match parse::<Line<T>>(&line)? {
+                Line::Progress(text) => progress(&text),
+                Line::Result(reply) => return Ok(reply),
+                Line::Error(error) => return Err(error),
+            }
+        }
+        Err(self.broken(&io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Events from `since` on (RFC 3339; none: from now on) that fit the filters, for as long as the daemon lives.
+    pub fn watch(&self, since: Option<&str>, filters: &Filters) -> Result<Watch> {
+        let body = serde_json::json!({ "since": since, "filters": filters.filters }).to_string();
+        let answer = self.post("Events.Watch", body.as_bytes(), LINES, None)?;
+        match answer.status {
+            200 => Ok(Watch { lines: BufReader::new(answer.body), client: self.clone() }),
+            _ => Err(self.refusal(answer)),
+        }
+    }
+
+    fn post(&self, method: &str, body: &[u8], accept: &str, patience: Option<Duration>) -> Result<Answer> {
+        let stream = UnixStream::connect(&self.socket).map_err(|error| self.unreachable(&error))?;
+        let timeouts = stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+        let answer = timeouts.and_then(|()| http::post(stream, method, body, accept));
+        answer.map_err(|error| self.broken(&error))
+    }
+
+    /// The body of a good answer; a bad one becomes the error that it carries.
+    fn whole(&self, mut answer: Answer) -> Result<Vec<u8>> {
+        if answer.status != 200 {
+            return Err(self.refusal(answer));
+        }
+        let mut body = Vec::new();
+        answer.body.read_to_end(&mut body).map_err(|error| self.broken(&error))?;
+        Ok(body)
+    }
+
+    fn refusal(&self, mut answer: Answer) -> Error {
+        let mut body = Vec::new();
+        if let Err(error) = answer.body.read_to_end(&mut body) {
+            return self.broken(&error);
+        }
+        serde_json::from_slice(&body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&body);
+            let text: String = text.lines().next().unwrap_or("no text").chars().take(200).collect();
+            Error::internal(format!(
+                "{} answered with HTTP status {}: is it pontoon's socket, and of the same version?",
+                self.socket.display(),
+                answer.status
+            ))
+            .because(text)
+        })
+    }
+
+    fn unreachable(&self, error: &io::Error) -> Error {
+        let socket = self.socket.display();
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::unavailable(format!(
+                "cannot reach the daemon at {socket}: is it running? start it with `pontoon daemon`"
+            )),
+            io::ErrorKind::PermissionDenied => Error::denied(format!(
+                "permission denied at the daemon's socket {socket}: use sudo, or join the group pontoon \
+                 (`sudo usermod -aG pontoon $USER`) and log in again"
+            )),
+            _ => Error::os(format!("connect to the daemon at {socket}"), error),
+        }
+    }
+
+    fn broken(&self, error: &io::Error) -> Error {
+        let socket = self.socket.display();
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::unavailable(format!(
+                "the daemon at {socket} did not answer within {} s: look at its log, the call may still be done",
+                PATIENCE.as_secs()
+            )),
+            io::ErrorKind::InvalidData => Error::internal(format!("talk to the daemon at {socket}")).because(error),
+            _ => Error::new(
+                Kind::Unavailable,
+                format!("the daemon at {socket} closed the connection before its answer was complete: look at its log"),
+            )
+            .because(error),
+        }
+    }
+}
+
+/// One line of a long call's answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<T> {
+    Progress(String),
+    Result(T),
+    Error(Error),
+}
+
+/// The events as they come; ends when the daemon stops.
+pub struct Watch {
+    lines: BufReader<http::Body>,
+    client: Client,
+}
+
+impl Iterator for Watch {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut line = Vec::new();
+            match self.lines.read_until(b'\n', &mut line) {
+                Ok(0) => return None,
+                Ok(_) if line.trim_ascii().is_empty() => continue, // says only that the daemon is alive
+                Ok(_) => return Some(parse(&line)),
+                Err(error) => return Some(Err(self.client.broken(&error))),
+            }
+        }
+    }
+}
+
+fn body(command: &Command) -> Result<Vec<u8>> {
+    let failed = |error| Error::internal(format!("write the request {} as JSON", command.method())).because(error);
+    command.body().map_err(|error: serde_json::Error| failed(error))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::internal("the daemon's answer is not understood: is it of another version?").because(error)
+    })
+}
