@@ -79,7 +79,7 @@ build_app() {
 
 run_database() {
     cmd run -d --name db --network back-end -v data_volume:/var/lib/postgresql/data \
-        -v "$examples:/examples:ro" -- /examples/postgres/db.sh
+        -e POSTGRES_PASSWORD=postgres -v "$examples:/examples:ro" -- /examples/postgres/db.sh
 }
 
 show_names() {
