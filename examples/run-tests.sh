@@ -38,8 +38,10 @@ main() {
 
 # The sessions of README.md, line by line as they are typed; each has to succeed.
 readme() {
-    lines=$(sed -n '/^```console/,/^```/s/^# //p' "$examples/../README.md")
-    printf 'set -ex\n%s\n' "$lines" >"$work/readme.sh"
+    # A reader takes a moment between starting a server and asking it.
+    sed -n '1i set -ex
+        /^```console/,/^```/ { s/^# //p; /^pontoon run -d/a sleep 1
+        }' "$examples/../README.md" >"$work/readme.sh"
     SOCKET=$work/run/pontoon.sock PS4='# ' sh "$work/readme.sh" && echo "everything was carried out"
     pontoon sandbox ls -q | xargs -r pontoon sandbox rm -f
     pontoon network ls -q --filter type=custom | xargs -r pontoon network rm
