@@ -1,19 +1,30 @@
-fn main() {
-    let mut o = pontoon::daemon::Options::default();
-    let a: Vec<String> = std::env::args().collect();
-    let mut i = 2;
-    while i + 1 < a.len() {
-        let v = a[i + 1].clone();
-        match a[i].as_str() {
-            "--root" => o.root = Some(v.into()),
-            "--run" => o.run = Some(v.into()),
-            "--instance" => o.instance = Some(v),
-            _ => {}
-        }
-        i += 2;
+//! Picks a face from the program's name, the environment or the subcommand, and turns an error into an exit code.
+//! Nothing else happens here.
+use pontoon::{
+    cli::{self, DaemonArgs},
+    error::{Error, Result},
+};
+use std::{env, ffi::OsString, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    let name = args.first().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
+    if name == "netavark" {
+        return foreign("netavark");
     }
-    if let Err(e) = pontoon::daemon::run(o) {
-        eprintln!("{e}");
-        std::process::exit(1);
+    if env::var_os("CNI_COMMAND").is_some() {
+        return foreign("CNI");
     }
+    ExitCode::from(cli::main(args, daemon))
+}
+
+/// Faces of other programs that are not built yet.
+fn foreign(face: &str) -> ExitCode {
+    let text = format!("this build does not speak {face}: call it as `pontoon`, without CNI_COMMAND");
+    ExitCode::from(cli::fail(&Error::unsupported(text)))
+}
+
+fn daemon(args: DaemonArgs) -> Result<u8> {
+    let DaemonArgs { config, root, run, socket, instance } = args;
+    pontoon::daemon::run(pontoon::daemon::Options { config, root, run, socket, instance }).map(|()| 0)
 }

@@ -26,7 +26,7 @@ pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) 
         Err(error) => return reply::error(&error),
     };
     let name = command.method();
-    if stream && Engine::is_slow(&command) {
+    if stream && doorways.engine.is_slow(&command) {
         return with_progress(command, &doorways.engine);
     }
     let result = run(command, &doorways.engine).await;
@@ -50,7 +50,7 @@ fn parse(method: &str, body: &[u8]) -> Result<Command> {
 
 async fn run(command: Command, engine: &Engine) -> Result<Reply> {
     let lost = || Error::unavailable("the daemon is stopping");
-    if Engine::is_slow(&command) {
+    if engine.is_slow(&command) {
         // If the client goes away this future is dropped, and the work is told to stop.
         let gone = Arc::new(AtomicBool::new(false));
         let _told = OnDrop(gone.clone());

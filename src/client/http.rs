@@ -63,7 +63,9 @@ fn answer(mut stream: BufReader<UnixStream>) -> io::Result<Answer> {
         Framing::Chunk(None)
     } else {
         match value("content-length") {
-            Some(length) => Framing::Length(length.parse().map_err(|_| bad("a Content-Length that is no number"))?),
+            Some(length) => {
+                Framing::Length(length.parse().map_err(|_| bad("a Content-Length that is no number"))?)
+            }
             None => Framing::UntilClose,
         }
     };

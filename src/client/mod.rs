@@ -90,7 +90,8 @@ impl Client {
 
     fn post(&self, method: &str, body: &[u8], accept: &str, patience: Option<Duration>) -> Result<Answer> {
         let stream = UnixStream::connect(&self.socket).map_err(|error| self.unreachable(&error))?;
-        let timeouts = stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+        let timeouts =
+            stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
         let answer = timeouts.and_then(|()| http::post(stream, method, body, accept));
         answer.map_err(|error| self.broken(&error))
     }
@@ -185,7 +186,8 @@ impl Iterator for Watch {
 }
 
 fn body(command: &Command) -> Result<Vec<u8>> {
-    let failed = |error| Error::internal(format!("write the request {} as JSON", command.method())).because(error);
+    let failed =
+        |error| Error::internal(format!("write the request {} as JSON", command.method())).because(error);
     command.body().map_err(|error: serde_json::Error| failed(error))
 }
 

@@ -97,6 +97,10 @@ impl LocalVolumes {
     }
 }
 
+fn as_item(volume: &Volume) -> VolumeMount {
+    VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() }
+}
+
 fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
     let told = move || {
         if let Err(error) = work() {
@@ -117,6 +121,24 @@ impl Volumes for LocalVolumes {
         in_background("delete-volume", move || {
             layout.delete(&trashed, crate::host::linux::files::Watch::none()).map(drop)
         })
+    }
+    fn mount(&self, volume: &Volume) -> Result<()> {
+        MountVolumes::mount(self, &as_item(volume))
+    }
+    fn unmount(&self, volume: &Volume) -> Result<()> {
+        MountVolumes::unmount(self, volume.name.as_str())
+    }
+    fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
+        match (std::fs::metadata(path), make) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), true) if error.kind() == io::ErrorKind::NotFound => std::fs::create_dir_all(path)
+                .map_err(|error| Error::os(format!("make the bind source {}", path.display()), &error)),
+            (Err(error), false) if error.kind() == io::ErrorKind::NotFound => Err(Error::invalid(format!(
+                "bind source path does not exist: {}: make it, or use -v, which does",
+                path.display()
+            ))),
+            (Err(error), _) => Err(Error::os(format!("use the bind source {}", path.display()), &error)),
+        }
     }
     fn usage(&self, name: &Name, go_on: &dyn Fn() -> bool) -> Result<u64> {
         let watch = crate::host::linux::files::Watch {

@@ -91,6 +91,7 @@ fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<
 fn make_predefined(writer: &mut Writer) -> Result<()> {
     let mut world = super::decide::World {
         host: &mut *writer.host,
+        volumes: &*writer.volumes,
         now: (writer.clock)(),
         elsewhere: &Intervals::new(),
         resolvers: &*writer.resolvers,

@@ -32,6 +32,7 @@ pub struct Settings {
 /// What a decision may ask of the world.
 pub struct World<'a> {
     pub host: &'a mut dyn Host,
+    pub volumes: &'a dyn super::Volumes,
     /// RFC 3339, nanoseconds.
     pub now: String,
     /// Host ports that turned out to be taken by other programs.

@@ -2,6 +2,7 @@
 use super::{
     books::Books,
     decide::{random, random_id},
+    view::View,
 };
 use crate::{
     error::{Error, Result},
@@ -9,15 +10,22 @@ use crate::{
 };
 use std::net::IpAddr;
 
+/// Ports of a Linux bridge (BR_MAX_PORTS in net/bridge/br_private.h is 1024, and number 0 is not given).
+const BRIDGE_PORTS: usize = 1_023;
+
 /// Addresses given out while deciding, taken back if the decision fails.
 pub struct Draft<'a> {
     pub books: &'a mut Books,
+    view: &'a View,
     taken: Vec<(Id, IpAddr)>,
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(books: &'a mut Books) -> Self {
-        Draft { books, taken: Vec::new() }
+    pub fn new(books: &'a mut Books, view: &'a View) -> Self {
+        Draft { books, view, taken: Vec::new() }
+    }
+    fn members(&self, network: Id) -> usize {
+        self.view.member_count(network)
     }
     fn take(&mut self, network: &Network, v4: bool, wanted: Option<IpAddr>) -> Result<IpAddr> {
         let address = self.books.take(network, v4, wanted)?;
@@ -41,6 +49,12 @@ pub fn seat(
     others: &[Endpoint],
 ) -> Result<Endpoint> {
     check(network, request, others)?;
+    if network.driver == Driver::Bridge && draft.members(network.id) >= BRIDGE_PORTS {
+        return Err(Error::exhausted(format!(
+            "network {} is full: a Linux bridge takes {BRIDGE_PORTS} sandboxes, make another network",
+            network.name
+        )));
+    }
     let ip4 = match draft_address(draft, network, true, request.ip.map(IpAddr::V4))? {
         Some(IpAddr::V4(ip)) => Some(ip),
         _ => None,

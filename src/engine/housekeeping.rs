@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Command, Reply, Volume,
-        command::{Filters, VolumePrune, VolumeRemove, Which},
+        command::{Filters, SandboxCreate, VolumePrune, VolumeRemove, Which},
+        mount::MountKind,
         reply::{Df, DfCount, Pruned, VolumeUsage},
     },
 };
@@ -18,6 +19,13 @@ impl Engine {
     /// None: not a slow command.
     pub(super) fn housekeeping(&self, command: &Command, progress: &Progress<'_>) -> Option<Result<Reply>> {
         Some(match command {
+            Command::SandboxCreate(request) => {
+                let far = self.far_volumes(request);
+                if far.is_empty() {
+                    return None;
+                }
+                self.create_on_far_volumes(command.clone(), &far)
+            }
             Command::SystemDf(_) => self.df(progress).map(Reply::Df),
             Command::VolumePrune(request) => self.prune_volumes(request, progress).map(Reply::Pruned),
             Command::NetworkPrune(filters) => self.prune_networks(filters, progress).map(Reply::Pruned),
@@ -25,6 +33,38 @@ impl Engine {
             Command::SystemDump(_) => self.dump().map(Reply::Value),
             _ => return None,
         })
+    }
+
+    /// Volumes that a new sandbox is the first to use and whose mounting waits for another machine.
+    pub(super) fn far_volumes(&self, request: &SandboxCreate) -> Vec<Arc<Volume>> {
+        if request.mounts.is_empty() {
+            return Vec::new();
+        }
+        let view = self.view();
+        let named =
+            request.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
+        let volumes = named.filter_map(|name| view.volumes.get(name).cloned());
+        let far = |volume: &Arc<Volume>| {
+            volume.options.get("type").is_some_and(|kind| !matches!(kind.as_str(), "tmpfs" | "none" | "bind"))
+        };
+        volumes.filter(far).collect()
+    }
+
+    /// The writer never waits for a file server: what it needs is mounted here first, and taken down again if the
+    /// sandbox does not come to be.
+    fn create_on_far_volumes(&self, command: Command, far: &[Arc<Volume>]) -> Result<Reply> {
+        for volume in far {
+            self.volumes.mount(volume)?;
+        }
+        let (send, receive) = std::sync::mpsc::channel();
+        self.submit(command, Box::new(move |reply| drop(send.send(reply))));
+        let reply = receive.recv().unwrap_or_else(|_| Err(Error::unavailable("the daemon is stopping")));
+        if reply.is_err() {
+            for volume in far.iter().filter(|volume| self.view().users(&volume.name).is_empty()) {
+                self.volumes.unmount(volume)?;
+            }
+        }
+        reply
     }
 
     fn df(&self, progress: &Progress<'_>) -> Result<Df> {

@@ -67,6 +67,11 @@ pub trait Volumes: Send + Sync {
     fn create(&self, volume: &Volume) -> Result<()>;
     /// Takes a volume's data away, at once and for good; one that is gone is fine.
     fn remove(&self, name: &Name) -> Result<()>;
+    /// Mounts a volume with mount options over its data; already mounted is fine. May take long (a dead NFS server).
+    fn mount(&self, volume: &Volume) -> Result<()>;
+    fn unmount(&self, volume: &Volume) -> Result<()>;
+    /// The source of a bind mount: there, or made if `make`.
+    fn bind_source(&self, path: &std::path::Path, make: bool) -> Result<()>;
     /// Bytes on disk. `go_on` is asked now and then.
     fn usage(&self, name: &Name, go_on: &dyn Fn() -> bool) -> Result<u64>;
 }
@@ -126,8 +131,11 @@ impl Engine {
     }
 
     /// Does it take long (sizes, many removals)? Then it wants a thread of its own.
-    pub fn is_slow(command: &Command) -> bool {
+    pub fn is_slow(&self, command: &Command) -> bool {
         use Command::*;
+        if let SandboxCreate(request) = command {
+            return !self.far_volumes(request).is_empty();
+        }
         matches!(command, SystemDf(_) | SystemDoctor(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_))
     }
 

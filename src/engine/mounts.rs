@@ -25,6 +25,9 @@ pub fn decide(
     let mut mounts = Vec::with_capacity(specs.len());
     for spec in specs {
         let mut mount = spec.clone();
+        if let (MountKind::Bind, Some(source)) = (spec.kind, &spec.source) {
+            world.volumes.bind_source(std::path::Path::new(source), spec.create_source)?;
+        }
         if spec.kind == MountKind::Volume {
             let volume = volume_for(state, world, spec, &made)?;
             mount.source = Some(volume.name.to_string());

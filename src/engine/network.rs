@@ -19,9 +19,12 @@ use std::{net::IpAddr, sync::Arc};
 pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> Result<Decision> {
     let (name, driver) = named(state, request)?;
     let (id, mut warnings) = (random_id()?, Vec::new());
-    let (v4, v6) = families(request)?;
+    let (v4, v6) = families(request, driver)?;
     let pools = pools::decide(state, world, request, driver, (v4, v6), &mut warnings)?;
     let settings = settings(state, world, request, driver, id, &pools)?;
+    if v6 {
+        check_ipv6_mtu(&settings)?;
+    }
     let network = Network {
         id,
         name: name.clone(),
@@ -61,8 +64,28 @@ fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
     }
 }
 
-/// IPv4 is on unless it was refused; IPv6 if it was asked for or an IPv6 subnet was given.
-fn families(request: &NetworkCreate) -> Result<(bool, bool)> {
+/// RFC 8200 section 5: every link that carries IPv6 takes packets of 1280 bytes.
+fn check_ipv6_mtu(settings: &Settings) -> Result<()> {
+    let mtu = match settings {
+        Settings::Bridge { settings, .. } => settings.mtu,
+        Settings::Vlan { settings, .. } => settings.mtu,
+        Settings::Plain => None,
+    };
+    match mtu.filter(|mtu| *mtu < 1_280) {
+        Some(mtu) => {
+            Err(Error::invalid(format!("invalid mtu {mtu}: a network with IPv6 needs at least 1280")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// IPv4 is on unless it was refused; IPv6 if it was asked for or an IPv6 subnet was given. Options of a bridge network
+/// may say it where the request itself is silent.
+fn families(request: &NetworkCreate, driver: Driver) -> Result<(bool, bool)> {
+    let options = match driver {
+        Driver::Bridge => BridgeSettings::parse(&request.options, request.internal)?,
+        _ => BridgeSettings::default(),
+    };
     let given = |v6: bool| {
         request
             .pools
@@ -70,7 +93,8 @@ fn families(request: &NetworkCreate) -> Result<(bool, bool)> {
             .filter_map(|pool| pool.subnet.as_deref())
             .any(|subnet| subnet.contains(':') == v6)
     };
-    let (v4, v6) = (request.ipv4.unwrap_or(true), request.ipv6 || given(true));
+    let v4 = request.ipv4.or(options.enable_ipv4).unwrap_or(true);
+    let v6 = request.ipv6 || options.enable_ipv6.unwrap_or(false) || given(true);
     match (v4, v6) {
         (false, _) if given(false) => {
             Err(Error::invalid("an IPv4 subnet was given, but IPv4 is switched off for this network"))

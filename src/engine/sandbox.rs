@@ -34,7 +34,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     let netns = netns(state, world, request, &place, &name)?;
     let mut warnings = Vec::new();
     let (mounts, mut changes) = mounts::decide(state, world, &request.mounts)?;
-    let mut draft = Draft::new(&mut state.books);
+    let mut draft = Draft::new(&mut state.books, &state.view);
     let endpoints = endpoints(&mut draft, &place);
     let endpoints = draft.finish(endpoints)?;
     let seated: Vec<_> = endpoints.iter().flat_map(|e| e.addresses().map(|a| (e.network, a))).collect();
@@ -258,7 +258,7 @@ pub fn connect(state: &mut State, world: &mut World<'_>, request: &NetworkConnec
     let network = state.view.find_network(&request.endpoint.network)?;
     let before = state.view.find_sandbox(&request.sandbox)?;
     must_own_namespace(&before)?;
-    let mut draft = Draft::new(&mut state.books);
+    let mut draft = Draft::new(&mut state.books, &state.view);
     let endpoint = seat(&mut draft, &network, &request.endpoint, &before.endpoints).map_err(|error| {
         error.while_doing(format!("connect sandbox {} to network {}", before.name, network.name))
     });

@@ -219,8 +219,13 @@ impl Writer {
         elsewhere: &Intervals,
         decide: impl FnOnce(&mut State, &mut World<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut world =
-            World { host: &mut *self.host, now: (self.clock)(), elsewhere, resolvers: &*self.resolvers };
+        let mut world = World {
+            host: &mut *self.host,
+            volumes: &*self.volumes,
+            now: (self.clock)(),
+            elsewhere,
+            resolvers: &*self.resolvers,
+        };
         decide(&mut self.state, &mut world)
     }
 

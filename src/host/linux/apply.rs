@@ -209,9 +209,7 @@ fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied
         .any(|op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == link.sandbox));
     let namespaces = linux.namespaces.lock();
     match namespaces.get(&link.sandbox) {
-        Some(namespace) if !with_it => {
-            linux.home.enter(namespace.as_fd(), || parent::detach(&link.name))?
-        }
+        Some(namespace) if !with_it => linux.home.enter(namespace.as_fd(), || parent::detach(&link.name))?,
         _ => Ok(()),
     }
 }

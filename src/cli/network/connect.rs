@@ -1,0 +1,109 @@
+//! `pontoon network connect` and `disconnect`: seats of sandboxes that are there already.
+use crate::{
+    cli::{
+        ask,
+        page::{self, Done, Page, missing_is_fine},
+    },
+    error::{Error, Result},
+    model::{
+        Command, EndpointSettings, IfName,
+        command::{EndpointRequest, NetworkConnect, NetworkDisconnect},
+        reply::{EndpointInfo, Removed},
+    },
+};
+use clap::Args;
+
+/// Give a sandbox a seat in a network, while it runs
+#[derive(Args)]
+#[command(after_help = "Examples:
+  pontoon network connect back-end web
+  pontoon network connect --ip 182.18.0.9 --alias db --ifname eth7 custom web")]
+pub struct ConnectArgs {
+    /// IPv4 address
+    #[arg(long, value_name = "IP")]
+    ip: Option<String>,
+    /// IPv6 address
+    #[arg(long, value_name = "IP6")]
+    ip6: Option<String>,
+    /// A further name in this network
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<String>,
+    /// Another sandbox, under a name that only this one knows
+    #[arg(long, value_name = "NAME[:ALIAS]")]
+    link: Vec<String>,
+    /// MAC address of the interface
+    #[arg(long, value_name = "MAC")]
+    mac_address: Option<String>,
+    /// Among several networks the highest gives the default route
+    #[arg(long, alias = "priority", value_name = "N", allow_negative_numbers = true, default_value_t = 0)]
+    gw_priority: i32,
+    /// Name of the interface inside
+    #[arg(long, value_name = "NAME")]
+    ifname: Option<String>,
+    /// Docker's long form: com.docker.network.endpoint.ifname=NAME
+    #[arg(long, value_name = "KEY=VALUE")]
+    driver_opt: Vec<String>,
+    network: String,
+    sandbox: String,
+}
+
+/// Take a sandbox's seat in a network away
+#[derive(Args)]
+#[command(after_help = "Examples:
+  pontoon network disconnect back-end web")]
+pub struct DisconnectArgs {
+    /// A seat that does not exist is fine
+    #[arg(long, short)]
+    force: bool,
+    network: String,
+    sandbox: String,
+}
+
+pub fn connect(args: &ConnectArgs, page: &mut Page) -> Done {
+    let request = NetworkConnect { sandbox: args.sandbox.clone(), endpoint: endpoint(args)? };
+    let info: EndpointInfo = page.client.call(&Command::NetworkConnect(request))?;
+    if page.wants_json() {
+        page.json(&info)?;
+    }
+    Ok(0)
+}
+
+fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
+    let ifname = match ask::checked("--ifname", args.ifname.as_deref())? {
+        Some(ifname) => Some(ifname),
+        None => ifname(&args.driver_opt)?,
+    };
+    Ok(EndpointRequest {
+        network: args.network.clone(),
+        ip: ask::optional("--ip", args.ip.as_deref(), "an IPv4 address, like 10.1.0.5")?,
+        ip6: ask::optional("--ip6", args.ip6.as_deref(), "an IPv6 address, like fd00::5")?,
+        mac: ask::checked("--mac-address", args.mac_address.as_deref())?,
+        aliases: args.alias.clone(),
+        links: ask::links(&args.link)?,
+        ifname,
+        priority: args.gw_priority,
+    })
+}
+
+/// The interface's name among driver options; any other of them is refused.
+pub fn ifname(options: &[String]) -> Result<Option<IfName>> {
+    let settings = EndpointSettings::parse(&ask::pairs("--driver-opt", options, false)?)?;
+    match settings.sysctls.is_empty() {
+        true => Ok(settings.ifname),
+        false => Err(Error::unsupported(
+            "--driver-opt com.docker.network.endpoint.sysctls is not supported: leave it out and set it inside",
+        )),
+    }
+}
+
+pub fn disconnect(args: &DisconnectArgs, page: &mut Page) -> Done {
+    let request = NetworkDisconnect { network: args.network.clone(), sandbox: args.sandbox.clone() };
+    let gone = || Removed { name: args.sandbox.clone(), warnings: Vec::new() };
+    let removed = page.client.call(&Command::NetworkDisconnect(request));
+    let removed: Removed = missing_is_fine(args.force, removed, gone)?;
+    page::warn(&removed.warnings);
+    if page.wants_json() {
+        page.json(&removed)?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,124 @@
+//! `pontoon run`: a sandbox, a command in it, and the command's exit code. The daemon makes the sandbox; this process
+//! is the command's parent and ends with it.
+mod environment;
+mod launch;
+
+use super::{
+    page::{self, Done, End, Page},
+    sandbox::SandboxFlags,
+};
+use crate::{
+    client::Client,
+    error::{Kind, Result},
+    model::{
+        Command,
+        command::{SandboxRemove, Which},
+        reply::{Created, Removed, SandboxInfo},
+    },
+};
+use clap::Args;
+use std::{ffi::OsString, path::PathBuf};
+
+/// Exit code of a run that never came to its command, as Docker's.
+pub const FAILED: u8 = 125;
+
+/// Run a command in a sandbox of its own
+///
+/// It sees a copy-on-write view of the host's files (or --rootfs DIR), its own network, names, processes and mounts.
+/// What it writes outside volumes is thrown away at the end. Needs root.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "Networks: NAME, host, none, or sandbox:NAME to share another sandbox's.
+
+Examples:
+  pontoon run --rm -it bash
+  pontoon run -d --name web --network front-end -p 8080:80 python3 -m http.server 80
+  pontoon run --rm -v data_volume:/data -- sh -c 'echo kept > /data/file'
+
+Exit codes: the command's own; 125 the sandbox failed, 126 the command cannot be run, 127 there is no such command.")]
+pub struct RunArgs {
+    #[command(flatten)]
+    flags: SandboxFlags,
+    /// In the background; prints the sandbox's id
+    #[arg(long, short)]
+    detach: bool,
+    /// Pass standard input on
+    #[arg(long, short)]
+    interactive: bool,
+    /// A terminal of its own
+    #[arg(long, short)]
+    tty: bool,
+    /// An environment variable, or the name of one to pass on
+    #[arg(long, short, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Environment variables from a file, one KEY=VALUE per line
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Working directory inside
+    #[arg(long, short, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    /// USER[:GROUP], names or numbers
+    #[arg(long, short, value_name = "USER")]
+    user: Option<String>,
+    /// Run on this directory instead of a view of the host
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<PathBuf>,
+    /// The root cannot be written to
+    #[arg(long)]
+    read_only: bool,
+    /// Accepted, no effect: there is always an init
+    #[arg(long, hide = true)]
+    init: bool,
+    /// Show this help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub fn run(args: RunArgs, page: &mut Page) -> Done {
+    launch::check(&args)?;
+    let env = environment::collect(&args.env_file, &args.env)?;
+    let request = args.flags.request(&page.client)?;
+    let created: Created = page.client.call(&Command::SandboxCreate(request))?;
+    page::warn(&created.warnings);
+    let sandbox = Sandbox { client: &page.client, id: created.id.to_string(), volumes: args.flags.rm };
+    let code = launch::launch(&args, env, &sandbox);
+    if args.detach && code.is_ok() {
+        return match page.wants_json() {
+            true => page.json(&created),
+            false => page.line(created.id),
+        }
+        .map(|()| 0);
+    }
+    sandbox.remove();
+    code.map_err(|(error, code)| {
+        page::say(format_args!("pontoon: {error}"));
+        End::Exit(code)
+    })
+}
+
+/// The sandbox that was made for this run.
+struct Sandbox<'a> {
+    client: &'a Client,
+    id: String,
+    /// Anonymous volumes go with it.
+    volumes: bool,
+}
+
+impl Sandbox<'_> {
+    fn inspect(&self) -> Result<SandboxInfo> {
+        self.client.call(&Command::SandboxInspect(Which::new(&self.id)))
+    }
+
+    /// Releases it; the daemon may have noticed the end by itself.
+    fn remove(&self) {
+        let request = SandboxRemove { name: self.id.clone(), force: true, volumes: self.volumes };
+        match self.client.call::<Removed>(&Command::SandboxRemove(request)) {
+            Ok(removed) => page::warn(&removed.warnings),
+            Err(error) if error.kind == Kind::NotFound => {}
+            Err(error) => page::say(format_args!("warning: sandbox {} was not removed: {error}", self.id)),
+        }
+    }
+}
