@@ -42,7 +42,7 @@ readme() {
     sed -n '1i set -ex
         /^```console/,/^```/ { s/^# //p; /^pontoon run -d/a sleep 1
         }' "$examples/../README.md" >"$work/readme.sh"
-    SOCKET=$work/run/pontoon.sock PS4='# ' sh "$work/readme.sh" && echo "everything was carried out"
+    PS4='# ' sh "$work/readme.sh" && echo "everything was carried out"
     pontoon sandbox ls -q | xargs -r pontoon sandbox rm -f
     pontoon network ls -q --filter type=custom | xargs -r pontoon network rm
     pontoon volume ls -q | xargs -r pontoon volume rm
