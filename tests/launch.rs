@@ -1,10 +1,12 @@
 //! `host::linux::launch` with real namespaces. Every case runs in a process of its own: this test program, executed
 //! again for the one test `driver`, because launching forks. Needs root; touches only temporary directories.
+use nix::sys::signal::SigSet;
 use pontoon::host::linux::launch::{self, Launch, ResolvedMount, Source};
 use pontoon::model::mount::{Propagation, ReadOnly};
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -115,6 +117,10 @@ impl Case {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["driver", "--exact", "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
         command.envs(self.vars.iter().map(|(k, v)| (*k, v)));
+        // The driver has a second thread (the test harness's main one): it must not take the signals meant for the launch.
+        let block = || SigSet::all().thread_block().map_err(std::io::Error::from);
+        // SAFETY: between fork and exec only sigprocmask(2) is called.
+        unsafe { command.pre_exec(block) };
         command
     }
     /// Exit code, standard output after the mark, standard error.
@@ -165,13 +171,15 @@ fn exit_codes_are_dockers() {
 
 #[test]
 fn the_view_is_a_throw_away_copy_of_the_host() {
-    let script = "echo evil > /etc/hosts.new; rm -rf /usr/lib; mkdir /x; ls -A $DIR/root; ls /run; cat /etc/hostname \
+    let script = "echo evil > /etc/hosts.new; rm -rf /usr/share/man /root/.bashrc; mkdir /x; ls -A $DIR/root; ls /run; cat /etc/hostname \
                   /etc/resolv.conf /etc/hosts; hostname; ls /dev | tr '\\n' ' '; echo $$; cat /proc/1/comm >&2";
     let Some(case) = case(&["sh", "-c", script]) else { return };
     fs::write(case.path("root/volumes/secret"), "x").unwrap();
     let got = case.with_dir().run();
     assert!(
-        !Path::new("/etc/hosts.new").exists() && !Path::new("/x").exists() && Path::new("/usr/lib").exists()
+        !Path::new("/etc/hosts.new").exists()
+            && !Path::new("/x").exists()
+            && Path::new("/root/.bashrc").exists()
     );
     assert!(!got.1.contains("volumes"), "the daemon's root must be hidden: {got:?}");
     assert!(got.1.contains("lock\nbox\nnameserver 127.0.0.11\n127.0.0.1 localhost\nbox\n"), "{got:?}");
@@ -195,15 +203,15 @@ impl Case {
 #[test]
 fn privileges_are_a_containers() {
     let script = "grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status; mknod /tmp/sda b 8 0; mount -t tmpfs x /mnt; \
-                  echo 1 > /proc/sys/kernel/panic; ls /proc/1/fd; cat /proc/keys; echo done";
+                  echo 1 > /proc/sys/kernel/panic; readlink /proc/1/exe || echo unread; cat /proc/keys; echo done";
     let Some(case) = case(&["sh", "-c", script]) else { return };
     let got = case.run();
     assert!(
         got.1.contains("CapEff:\t00000000a00425fb") && got.1.contains("CapBnd:\t00000000a00425fb"),
         "{got:?}"
     );
-    assert!(got.1.contains("NoNewPrivs:\t0") && got.1.ends_with("done\n"), "{got:?}");
-    let failures = ["mknod", "mount", "panic", "/proc/1/fd"];
+    assert!(got.1.contains("NoNewPrivs:\t0") && got.1.ends_with("unread\ndone\n"), "{got:?}");
+    let failures = ["mknod", "mount", "panic"];
     failures.iter().for_each(|word| assert!(got.2.contains(word), "{word}: {got:?}"));
 }
 
@@ -245,11 +253,11 @@ fn standard_input_is_passed_only_when_asked() {
     let Some(case) = case(&["cat"]) else { return };
     let feed = |case: &Case| {
         let mut child = case.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let _ = child.stdin.take().unwrap().write_all(&vec![b'x'; 300_000]);
+        let _ = child.stdin.take().unwrap().write_all(&vec![b'x'; 30_000]);
         outcome(&child.wait_with_output().unwrap()).1.len()
     };
     assert_eq!(feed(&case), 0);
-    assert_eq!(feed(&case.with("LAUNCH_INTERACTIVE", 1)), 300_000);
+    assert_eq!(feed(&case.with("LAUNCH_INTERACTIVE", 1)), 30_000);
 }
 
 /// A rootfs with a static world: the host's programs, bound read-only.

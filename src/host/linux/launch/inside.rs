@@ -7,7 +7,7 @@ use super::view::Root;
 use super::{Failure, Launch, init, masks, privileges, system, view};
 use crate::error::{Error, Result};
 use crate::host::linux::files::target::{Make, open_target};
-use crate::host::linux::files::{Tally, Watch, mount};
+use crate::host::linux::files::{Tally, Watch, mount, resolve};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::Signal;
 use std::cell::Cell;
@@ -67,7 +67,7 @@ impl Inside<'_> {
         Ok((command, streams, master))
     }
 
-    fn enter_namespaces(&self) -> Result<()> {
+    fn enter_namespaces(&mut self) -> Result<()> {
         let failed = |step: &str, e: nix::Error| Error::os(step, &e.into());
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("die with the supervisor", e))?;
         nix::unistd::setsid().map_err(|e| failed("make a session", e))?;
@@ -79,7 +79,10 @@ impl Inside<'_> {
             .map_err(|e| failed("make namespaces", e))?;
         nix::unistd::sethostname(&self.launch.hostname)
             .map_err(|e| failed(&format!("set the hostname {:?}", self.launch.hostname), e))?;
-        mount::make_all_private()
+        mount::make_all_private()?;
+        // A descriptor from before belongs to the old mount namespace: nothing could be attached there.
+        self.scratch = resolve::open_root(&self.launch.scratch)?;
+        Ok(())
     }
 
     fn streams(&mut self, root: &Root) -> Result<([OwnedFd; 3], Option<OwnedFd>)> {
