@@ -100,7 +100,10 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let failed = |error: std::io::Error| Error::os("listen for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let listener = listen(&config.socket, &config.group)?;
+    let (listener, given) = match inherited() {
+        Some(listener) => (listener, true),
+        None => (listen(&config.socket, &config.group)?, false),
+    };
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let doorways = Doorways { engine, metrics: Arc::new(metrics) };
@@ -114,8 +117,21 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
-    remove_socket(&config.socket);
+    // A socket that systemd made stays: it starts us again when somebody calls.
+    if !given {
+        remove_socket(&config.socket);
+    }
     Ok(())
+}
+
+/// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.
+fn inherited() -> Option<std::os::unix::net::UnixListener> {
+    use std::os::fd::FromRawFd;
+    let fd = sd_notify::listen_fds().ok()?.next()?;
+    // SAFETY: the service manager passed this descriptor to us, and nobody else in this process uses it.
+    let listener = unsafe { std::os::unix::net::UnixListener::from_raw_fd(fd) };
+    listener.set_nonblocking(true).ok()?;
+    Some(listener)
 }
 
 fn remove_socket(path: &Path) {
