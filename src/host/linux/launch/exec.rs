@@ -57,7 +57,7 @@ fn own(stream: &OwnedFd, uid: u32) {
     let Ok(stat) = rustix::fs::fstat(stream) else { return };
     let Ok(fs) = rustix::fs::fstatfs(stream) else { return };
     let ours = matches!(
-        (FileType::from_raw_mode(stat.st_mode), fs.f_type as i64),
+        (FileType::from_raw_mode(stat.st_mode), fs.f_type),
         (FileType::Fifo, PIPEFS_MAGIC) | (FileType::CharacterDevice, DEVPTS_MAGIC)
     );
     if ours && stat.st_uid != uid {

@@ -110,7 +110,7 @@ impl Prepared {
 }
 
 fn is_proc(fd: &OwnedFd) -> bool {
-    fs::fstatfs(fd).is_ok_and(|fs| i64::from(fs.f_type) == i64::from(libc::PROC_SUPER_MAGIC))
+    fs::fstatfs(fd).is_ok_and(|fs| fs.f_type == libc::PROC_SUPER_MAGIC)
 }
 
 fn open_bind(path: &Path, create: bool) -> Result<OwnedFd> {

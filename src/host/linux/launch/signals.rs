@@ -1,6 +1,6 @@
 //! The supervisor's signals, read from a descriptor. It never runs code in a handler; the old mask returns at the end.
 use crate::error::{Error, Result};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -21,6 +21,7 @@ const PASSED: [Signal; 8] = [
 pub(super) struct Signals {
     fd: SignalFd,
     old: SigSet,
+    pipe: SigHandler,
 }
 
 impl Signals {
@@ -31,7 +32,9 @@ impl Signals {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut old)).map_err(failed)?;
         let fd =
             SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
-        Ok(Signals { fd, old })
+        // SAFETY: ignoring installs no handler. A relay writes to a command that may have closed its input.
+        let pipe = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map_err(failed)?;
+        Ok(Signals { fd, old, pipe })
     }
 
     /// The next signal that came, if any.
@@ -49,5 +52,7 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.old), None);
+        // SAFETY: what was there before we came is put back.
+        let _ = unsafe { signal(Signal::SIGPIPE, self.pipe) };
     }
 }

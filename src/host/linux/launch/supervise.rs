@@ -28,7 +28,7 @@ pub(super) struct Supervisor {
     tty: bool,
     detached: bool,
     signals: Signals,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 /// Deletes the scratch directory when it goes.
@@ -50,7 +50,7 @@ impl Supervisor {
     /// Everything up to the command's first instruction. `abort` becoming readable ends it, as a signal does.
     pub(super) fn start(launch: &Launch, abort: Option<BorrowedFd<'_>>) -> Result<Self, Failure> {
         let signals = Signals::take()?;
-        let keep = Scratch { path: launch.scratch.clone(), keep_log: launch.detach };
+        let keep = Scratch { path: launch.scratch.clone(), keep_log: false };
         let dir = scratch::prepare(launch)?;
         let mut stdio = stdio::plan(launch, &dir)?;
         let netns = launch.netns.as_deref().map(open_netns).transpose()?;
@@ -72,7 +72,7 @@ impl Supervisor {
             tty: launch.tty,
             detached: launch.detach,
             signals,
-            _scratch: keep,
+            scratch: keep,
         };
         match started.answer(abort)? {
             (Word::Ready(_), master) => started.ready(master)?,
@@ -97,7 +97,9 @@ impl Supervisor {
     pub(super) fn go(&mut self) -> Result<(), Failure> {
         self.copy_size();
         self.channel.send(&Word::Go, None)?;
-        self.answer(None).map(drop)
+        self.answer(None)?;
+        self.scratch.keep_log = self.detached;
+        Ok(())
     }
 
     /// Init's next word; a signal that comes before it ends the start.

@@ -1,9 +1,7 @@
 //! `host::linux::launch` with real namespaces. Every case runs in a process of its own: this test program, executed
-//! again for the one test `driver`, because launching forks. Needs root; touches only temporary directories.
+//! again for the one test in `driver`, because launching forks. Needs root; touches only temporary directories.
 use nix::sys::signal::SigSet;
-use pontoon::host::linux::launch::{self, Launch, ResolvedMount, Source};
-use pontoon::model::mount::{Propagation, ReadOnly};
-use std::ffi::OsString;
+use pontoon::host::linux::launch;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -12,79 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-const MARK: &str = "@@\n";
-
-/// Not a test: what the others execute. Arguments come as environment variables, `\n` between words.
-#[test]
-fn driver() {
-    let Ok(dir) = env::var("LAUNCH_DIR") else { return };
-    let dir = PathBuf::from(dir);
-    let on = |key: &str| env::var_os(key).is_some();
-    let lines =
-        |key: &str| env::var(key).unwrap_or_default().split('\n').map(str::to_owned).collect::<Vec<_>>();
-    let launch = Launch {
-        netns: env::var_os("LAUNCH_NETNS").map(PathBuf::from),
-        rootfs: env::var_os("LAUNCH_ROOTFS").map(PathBuf::from),
-        read_only_root: on("LAUNCH_READ_ONLY"),
-        hide: vec![dir.join("root")],
-        scratch: dir.join("scratch"),
-        mounts: lines("LAUNCH_MOUNTS").iter().filter(|line| !line.is_empty()).map(|l| mount(l)).collect(),
-        hostname: "box".into(),
-        resolv_conf: "nameserver 127.0.0.11\n".into(),
-        hosts: "127.0.0.1 localhost\n".into(),
-        command: lines("LAUNCH_COMMAND").into_iter().map(OsString::from).collect(),
-        env: vec![("PATH".into(), env::var_os("PATH").unwrap())],
-        workdir: env::var_os("LAUNCH_WORKDIR").map(PathBuf::from),
-        user: env::var("LAUNCH_USER").ok(),
-        tty: on("LAUNCH_TTY"),
-        interactive: on("LAUNCH_INTERACTIVE"),
-        detach: on("LAUNCH_DETACH"),
-    };
-    print!("{MARK}");
-    std::io::stdout().flush().unwrap();
-    let code = run(&launch).unwrap_or_else(|failure| {
-        eprintln!("{}", failure.error);
-        failure.code
-    });
-    std::process::exit(code);
-}
-
-fn run(launch: &Launch) -> Result<i32, launch::Failure> {
-    let mut running = launch.start()?;
-    if launch.detach {
-        println!("{}", running.pid());
-    }
-    if env::var_os("LAUNCH_STALL").is_some() {
-        std::thread::sleep(Duration::from_secs(60));
-    }
-    running.go()?;
-    running.wait()
-}
-
-/// `volume DATA TARGET [copy|ro|SUBPATH]`, `bind PATH TARGET [ro|create]`, `tmpfs - TARGET`.
-fn mount(line: &str) -> ResolvedMount {
-    let words: Vec<&str> = line.split(' ').collect();
-    let option = words.get(3).copied().unwrap_or("");
-    let path = PathBuf::from(words[1]);
-    let source = match words[0] {
-        "volume" => Source::Volume {
-            home: path.parent().map(Path::to_path_buf),
-            data: path,
-            subpath: option.strip_prefix("sub=").map(PathBuf::from),
-            copy_up: option == "copy",
-        },
-        "bind" => Source::Bind { path, create: option == "create" },
-        _ => Source::Tmpfs { size: Some(1 << 20), mode: None, options: vec![] },
-    };
-    ResolvedMount {
-        source,
-        target: words[2].into(),
-        read_only: if option == "ro" { ReadOnly::Recursive } else { ReadOnly::No },
-        propagation: Propagation::Rprivate,
-        non_recursive: false,
-        label: format!("mount at {}", words[2]),
-    }
-}
+mod driver;
+use driver::MARK;
 
 /// A case: a directory of its own and the variables for the driver.
 struct Case {
@@ -115,7 +42,7 @@ impl Case {
     }
     fn command(&self) -> Command {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["driver", "--exact", "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
+        command.args(["driver::driver", "--exact", "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
         command.envs(self.vars.iter().map(|(k, v)| (*k, v)));
         // The driver has a second thread (the test harness's main one): it must not take the signals meant for the launch.
         let block = || SigSet::all().thread_block().map_err(std::io::Error::from);
