@@ -53,6 +53,7 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         tracing::error!("{message}");
     }
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
+    forget_runs(&config.root, &contents);
     let queue = mpsc::channel();
     let ended: mpsc::Sender<Message> = queue.0.clone();
     let tell = move |sandbox| {
@@ -79,6 +80,17 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
     };
     let (engine, thread) = Engine::start(parts, probe)?;
     Ok((engine, thread, Metrics::new(vec![extra])))
+}
+
+/// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.
+fn forget_runs(root: &Path, contents: &crate::store::Contents) {
+    let Ok(entries) = std::fs::read_dir(root.join("run")) else { return };
+    let alive = |name: &str| contents.sandboxes.iter().any(|sandbox| sandbox.id.to_string() == name);
+    for entry in entries.flatten().filter(|entry| !entry.file_name().to_str().is_some_and(alive)) {
+        if let Err(error) = crate::host::linux::launch::clean(&entry.path()) {
+            tracing::warn!(%error, "what an old run left stays");
+        }
+    }
 }
 
 fn settings(config: &Config) -> Result<Settings> {
