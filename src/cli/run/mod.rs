@@ -40,7 +40,7 @@ Exit codes: the command's own; 125 the sandbox failed, 126 the command cannot be
 pub struct RunArgs {
     #[command(flatten)]
     flags: SandboxFlags,
-    /// In the background; prints the sandbox's id
+    /// In the background; prints the sandbox's id, output goes to ROOT/run/ID/log
     #[arg(long, short)]
     detach: bool,
     /// Pass standard input on
@@ -79,7 +79,7 @@ pub struct RunArgs {
 }
 
 pub fn run(args: RunArgs, page: &mut Page) -> Done {
-    launch::check(&args)?;
+    launch::check()?;
     let env = environment::collect(&args.env_file, &args.env)?;
     let request = args.flags.request(&page.client)?;
     let _shield = shield::Shield::raise();
