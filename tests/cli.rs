@@ -241,7 +241,7 @@ fn json_is_the_object_of_the_api() {
         ("--format json sandbox ls", json!([sandbox()]), json!([sandbox()])),
         ("network inspect front", network("front"), json!([network("front")])),
         ("volume inspect data", volume("data"), json!([volume("data")])),
-        ("sandbox inspect web --format=json", sandbox(), json!([sandbox()])),
+        ("sandbox inspect web --format=json", sandbox(), sandbox()),
         ("volume create --format json", volume("data"), volume("data")),
     ] {
         let ran = run(&Daemon::new([Answer::ok(&answer)]), line);
