@@ -39,13 +39,20 @@ up() {
     fi
     port_is_free "$vote_port" VOTE_PORT
     port_is_free "$result_port" RESULT_PORT
-    mkdir -m 700 "$base"
-    snapshot >"$base/before"
     trap 'interrupted $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    mkdir -m 700 "$base"
+    snapshot >"$base/before"
 
+    # Only a daemon that answers can be told to clean up: until then a signal waits.
+    held=
+    trap 'held=130' INT
+    trap 'held=143' TERM HUP
     start_daemon
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    [ -z "$held" ] || exit "$held"
     build_app
     show_names
     plug_neighbour
@@ -199,7 +206,7 @@ finish() {
 interrupted() {
     trap '' INT TERM HUP
     trap - EXIT
-    [ "$1" = 0 ] || tail -n 20 "$base/daemon.log" >&2 2>/dev/null || true
+    [ "$1" -gt 128 ] || tail -n 20 "$base/daemon.log" >&2 2>/dev/null || true
     say "Stopped before the end; cleaning up." >&2
     unplug_neighbour
     take_down >/dev/null
@@ -265,13 +272,11 @@ snapshot() {
     ip rule | sed 's/^/rule /'
     nft -s list ruleset 2>/dev/null | sed 's/^/nft /'
     findmnt -rno TARGET,FSTYPE | sed 's/^/mount /'
-    for file in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_reserved_ports \
-        /proc/sys/net/ipv4/conf/*/* /proc/sys/net/ipv6/conf/*/*; do
-        [ ! -r "$file" ] || printf 'sysctl %s %s\n' "${file#/proc/sys/}" "$(cat "$file" 2>/dev/null)"
-    done
-    # Processes of the demo: those that were started by the same program or from the examples.
-    ps -eo args= | grep -F -e "$base/" -e /examples/voting-app/ -e /var/lib/postgresql/data/cluster | grep -vF -e grep -e demo.sh |
-        sed 's/^/process /' || true
+    grep -sH '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_reserved_ports \
+        /proc/sys/net/ipv4/conf/*/* /proc/sys/net/ipv6/conf/*/* | sed 's/^/sysctl /'
+    # Processes of the demo, by what only its command lines say.
+    ps -eo args= | grep -F -e "$base/" -e ' /examples/voting-app/' -e /var/lib/postgresql/data/cluster |
+        grep -vF -e grep -e demo.sh | sed 's/^/process /' || true
 }
 
 compare() {
@@ -366,7 +371,7 @@ wait_for() {
     end=$(($(date +%s) + 20))
     until "$@"; do
         [ "$(date +%s)" -lt $end ] || die "waited 20 s in vain for $what"
-        sleep 0.1
+        sleep 0.1 || true # a signal cuts it short
     done
 }
 
