@@ -13,7 +13,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E)
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 RUNNER = CARGO_TARGET_$(shell echo $(TRIPLE) | tr 'a-z-' 'A-Z_')_RUNNER
 
-.PHONY: help build demo demo-down test install clean
+.PHONY: help build demo demo-down test bench install clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'

@@ -75,7 +75,7 @@ impl Bare {
 
     fn link(&self, round: usize) -> Link {
         let mut id = [2; 32];
-        id[..8].copy_from_slice(&(round as u64).to_be_bytes());
+        id[..4].copy_from_slice(&(round as u32 + 1).to_be_bytes());
         let address = Ipv4Addr::new(10, 99, 1 + (round / 200) as u8, 2 + (round % 200) as u8);
         Link {
             endpoint: Id::from_bytes(id),
