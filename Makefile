@@ -13,7 +13,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E)
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 RUNNER = CARGO_TARGET_$(shell echo $(TRIPLE) | tr 'a-z-' 'A-Z_')_RUNNER
 
-.PHONY: help build demo demo-down test install clean
+.PHONY: help build demo demo-down test bench install clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -35,9 +35,13 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test
 	$(ROOT) examples/run-tests.sh $(DEBUG)
 
-install: build ## Install under DESTDIR: program, units, configuration, manual, completions
+$(RELEASE):
+	$(MAKE) build
+
+install: $(RELEASE) ## Install under DESTDIR: program, units, configuration, manual, completions
 	install -Dm755 $(RELEASE) "$(DESTDIR)$(PREFIX)/bin/pontoon"
 	install -Dm644 -t "$(DESTDIR)$(UNITS)" integration/systemd/pontoon.service integration/systemd/pontoon.socket
+	sed -i 's|/usr/bin/pontoon|$(PREFIX)/bin/pontoon|' "$(DESTDIR)$(UNITS)/pontoon.service"
 	install -Dm644 integration/systemd/sysusers.conf "$(DESTDIR)$(PREFIX)/lib/sysusers.d/pontoon.conf"
 	install -Dm644 integration/systemd/tmpfiles.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/pontoon.conf"
 	test -e "$(DESTDIR)$(SYSCONFDIR)/pontoon/pontoon.toml" || \

@@ -23,6 +23,7 @@ main() {
 
     check api-curl "curl" '"kind":"conflict"' "$examples/api/curl.sh" "$work/run/pontoon.sock"
     check api-python "python3" 'event: network remove snakes' "$examples/api/client.py" "$work/run/pontoon.sock"
+    check readme "python3 curl" 'everything was carried out' readme
     check postgres "psql setpriv" 'written before' "$examples/postgres/run.sh"
     stop_daemon
     # Its own daemon, and the host around it: these namespaces.
@@ -35,6 +36,18 @@ main() {
     [ $failed = 0 ] || exit 1
 }
 
+# The sessions of README.md, line by line as they are typed; each has to succeed.
+readme() {
+    # A reader takes a moment between starting a server and asking it.
+    sed -n '1i set -ex
+        /^```console/,/^```/ { s/^# //p; /^pontoon run -d/a sleep 1
+        }' "$examples/../README.md" >"$work/readme.sh"
+    PS4='# ' sh "$work/readme.sh" && echo "everything was carried out"
+    pontoon sandbox ls -q | xargs -r pontoon sandbox rm -f
+    pontoon network ls -q --filter type=custom | xargs -r pontoon network rm
+    pontoon volume ls -q | xargs -r pontoon volume rm
+}
+
 # check NAME "PROGRAMS" WANTED COMMAND...: the command has to succeed and to print WANTED.
 check() {
     name=$1 needs=$2 wanted=$3
@@ -44,7 +57,7 @@ check() {
     done
     start=$(date +%s)
     code=0
-    timeout 120 "$@" >"$work/output" 2>&1 </dev/null || code=$?
+    within 120 "$@" >"$work/output" 2>&1 </dev/null || code=$?
     took=$(($(date +%s) - start))
     if [ $code = 0 ] && grep -qF -- "$wanted" "$work/output"; then
         passed=$((passed + 1))
@@ -54,6 +67,20 @@ check() {
         echo "example $name ... FAILED (exit code $code; wanted: $wanted)"
         sed 's/^/    /' "$work/output"
     fi
+}
+
+# As timeout(1), but for functions too.
+within() {
+    limit=$1
+    shift
+    "$@" &
+    running=$!
+    (sleep "$limit" && kill $running) 2>/dev/null &
+    watchdog=$!
+    status=0
+    wait $running || status=$?
+    kill $watchdog 2>/dev/null || true
+    return $status
 }
 
 skip() {

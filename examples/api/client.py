@@ -35,10 +35,9 @@ class Pontoon(http.client.HTTPConnection):
         return reply
 
     def watch(self, **body):
-        """Yields events as they happen. Takes the connection for itself."""
+        """Events from now on, as they happen. Takes the connection for itself."""
         self.request("POST", "/Events.Watch", json.dumps(body))
-        for line in self.getresponse():
-            yield json.loads(line)
+        return map(json.loads, self.getresponse())
 
 
 def main():

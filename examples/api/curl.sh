@@ -7,10 +7,9 @@ socket=${socket#unix://}
 call() {
     printf '\nPOST /%s %s\n' "$1" "$2"
     curl -sS --fail-with-body --unix-socket "$socket" -d "$2" "http://pontoon/$1"
-    echo
 }
 
-started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+started=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 trap 'call Sandbox.Remove "{\"name\": \"web\", \"force\": true}"; call Network.Remove "{\"name\": \"curls\"}"' EXIT
 
 call Network.Create '{"name": "curls", "pools": [{"subnet": "10.99.0.0/24"}], "labels": {"example": "api"}}'

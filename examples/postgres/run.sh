@@ -2,8 +2,8 @@
 # A PostgreSQL that persists, in ten lines. Which daemon: PONTOON_HOST, or the installed one.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-start() { pontoon run -d --name pg -v pgdata:/var/lib/postgresql/data -v "$here:/pg:ro" -- /pg/db.sh; }
-sql() { pontoon run --rm -- env PGPASSWORD=postgres psql -h pg -U postgres -qAt -c "$1"; }
+start() { pontoon run -d --name pg -e POSTGRES_PASSWORD=secret -v pgdata:/var/lib/postgresql/data -v "$here:/pg:ro" -- /pg/db.sh; }
+sql() { pontoon run --rm -e PGPASSWORD=secret psql -h pg -U postgres -qAt -c "$1"; }
 trap 'pontoon sandbox rm -f pg; pontoon volume rm -f pgdata' EXIT
 
 start

@@ -39,18 +39,27 @@ up() {
     fi
     port_is_free "$vote_port" VOTE_PORT
     port_is_free "$result_port" RESULT_PORT
-    mkdir -m 700 "$base"
-    snapshot >"$base/before"
     trap 'interrupted $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    mkdir -m 700 "$base"
+    snapshot >"$base/before"
 
+    # Only a daemon that answers can be told to clean up: until then a signal waits.
+    held=
+    trap 'held=130' INT
+    trap 'held=143' TERM HUP
     start_daemon
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    [ -z "$held" ] || exit "$held"
     build_app
     show_names
+    plug_neighbour
     vote
     neighbour
     strangers
+    unplug_neighbour
     replace_database
     finish
 }
@@ -79,7 +88,7 @@ build_app() {
 
 run_database() {
     cmd run -d --name db --network back-end -v data_volume:/var/lib/postgresql/data \
-        -v "$examples:/examples:ro" -- /examples/postgres/db.sh
+        -e POSTGRES_PASSWORD=postgres -v "$examples:/examples:ro" -- /examples/postgres/db.sh
 }
 
 show_names() {
@@ -117,9 +126,17 @@ strangers() {
     cmd network rm elsewhere
 }
 
-# A neighbour on the LAN, played by a network namespace at the other end of a cable.
 neighbour() {
     title "A machine on the LAN reaches the published ports and nothing else, even if it routes everything to us"
+    lan_cmd curl -sS -m 5 -o /dev/null -w 'HTTP %{http_code}\n' "http://198.51.100.1:$vote_port/" ||
+        die "the published port did not answer; is a firewall of the host's in the way? See: pontoon doctor"
+    lan_refused pg_isready -t 1 -h "$db"
+    lan_refused timeout 1 redis-cli -h "$redis" ping
+    lan_refused curl -sS -m 1 "http://$(address_of vote front-end)/"
+}
+
+# A machine on the LAN, played by a network namespace at the other end of a cable (addresses of RFC 5737).
+plug_neighbour() {
     unshare --net sleep 600 &
     lan=$!
     wait_for "the neighbour" [ ! /proc/self/ns/net -ef "/proc/$lan/ns/net" ]
@@ -129,16 +146,9 @@ neighbour() {
     on_lan ip addr add 198.51.100.2/30 dev eth0
     on_lan ip link set eth0 up
     on_lan ip route add default via 198.51.100.1
-
-    lan_cmd curl -sS -m 5 -o /dev/null -w 'HTTP %{http_code}\n' "http://198.51.100.1:$vote_port/" ||
-        die "the published port did not answer; is a firewall of the host's in the way? See: pontoon doctor"
-    lan_refused pg_isready -t 1 -h "$db"
-    lan_refused timeout 1 redis-cli -h "$redis" ping
-    lan_refused curl -sS -m 1 "http://$(address_of vote front-end)/"
-    forget_neighbour
 }
 
-forget_neighbour() {
+unplug_neighbour() {
     [ -n "${lan:-}" ] || return 0
     # The cable first: a namespace that ends takes a moment to be gone.
     ip link del pontoon-lan 2>/dev/null || true
@@ -196,9 +206,9 @@ finish() {
 interrupted() {
     trap '' INT TERM HUP
     trap - EXIT
-    [ "$1" = 0 ] || tail -n 20 "$base/daemon.log" >&2 2>/dev/null || true
+    [ "$1" -gt 128 ] || tail -n 20 "$base/daemon.log" >&2 2>/dev/null || true
     say "Stopped before the end; cleaning up." >&2
-    forget_neighbour
+    unplug_neighbour
     take_down >/dev/null
     exit "$1"
 }
@@ -262,13 +272,11 @@ snapshot() {
     ip rule | sed 's/^/rule /'
     nft -s list ruleset 2>/dev/null | sed 's/^/nft /'
     findmnt -rno TARGET,FSTYPE | sed 's/^/mount /'
-    for file in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_reserved_ports \
-        /proc/sys/net/ipv4/conf/*/* /proc/sys/net/ipv6/conf/*/*; do
-        [ ! -r "$file" ] || printf 'sysctl %s %s\n' "${file#/proc/sys/}" "$(cat "$file" 2>/dev/null)"
-    done
-    # Processes of the demo: those that were started by the same program or from the examples.
-    ps -eo args= | grep -F -e "$base/" -e /examples/voting-app/ -e /var/lib/postgresql/data/cluster | grep -vF -e grep -e demo.sh |
-        sed 's/^/process /' || true
+    grep -sH '' /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_reserved_ports \
+        /proc/sys/net/ipv4/conf/*/* /proc/sys/net/ipv6/conf/*/* | sed 's/^/sysctl /'
+    # Processes of the demo, by what only its command lines say.
+    ps -eo args= | grep -F -e "$base/" -e ' /examples/voting-app/' -e /var/lib/postgresql/data/cluster |
+        grep -vF -e grep -e demo.sh | sed 's/^/process /' || true
 }
 
 compare() {
@@ -322,10 +330,10 @@ cmd() {
     "$pontoon" "$@" || die "that should have worked (exit code $?)"
 }
 
-# A command that has to fail, and does so quickly.
+# A command that has to fail.
 refused() {
     typed pontoon "$@"
-    if "$pontoon" "$@" 2>&1; then die "that should have been refused"; else say "-> refused (exit code $?)"; fi
+    if "$pontoon" "$@" 2>&1; then die "that should not have worked"; else say "-> not reached (exit code $?)"; fi
 }
 
 pontoon_quiet() { "$pontoon" "$@" >/dev/null 2>&1; }
@@ -338,7 +346,7 @@ lan_cmd() {
 }
 
 lan_refused() {
-    if lan_cmd "$@" 2>&1; then die "that should not have been reached"; else say "-> refused (exit code $?)"; fi
+    if lan_cmd "$@" 2>&1; then die "that should not have been reached"; else say "-> not reached (exit code $?)"; fi
 }
 
 post() {
@@ -363,7 +371,7 @@ wait_for() {
     end=$(($(date +%s) + 20))
     until "$@"; do
         [ "$(date +%s)" -lt $end ] || die "waited 20 s in vain for $what"
-        sleep 0.1
+        sleep 0.1 || true # a signal cuts it short
     done
 }
 
@@ -377,9 +385,9 @@ seat = next(seat for seat in sandbox["networks"] if seat["network"] == sys.argv[
 print(seat["addresses"][0].split("/")[0])' "$2"
 }
 
-# The host's first address that is not a sandbox network's own; alone in the world, that of the cable to the neighbour.
+# The host's first address that is not a container network's own; of a host without any, that of the neighbour's cable.
 own_address() {
-    ip -o -4 addr show scope global | awk '$2 !~ /^(br-|pontoon|docker|veth)/ { sub("/.*", "", $4); print $4; exit }' |
+    ip -o -4 addr show scope global | awk '$2 !~ /^(br-|pontoon0|docker|virbr|veth)/ { sub("/.*", "", $4); print $4; exit }' |
         grep . || echo 127.0.0.1
 }
 

@@ -117,6 +117,11 @@ fn watch(body: &[u8], engine: &Engine) -> reply::Answer {
         Ok(watch) => watch,
         Err(error) => return reply::error(&Error::invalid("invalid body of Events.Watch").because(error)),
     };
+    if let Some(since) = watch.since.as_ref().filter(|since| since.parse::<jiff::Timestamp>().is_err()) {
+        return reply::error(&Error::invalid(format!(
+            "invalid since {since:?}: write it like 2026-11-20T20:15:00Z"
+        )));
+    }
     let (past, mut live) = engine.events.listen(watch.since.as_deref());
     let (send, receive) = mpsc::channel(64);
     tokio::spawn(async move {

@@ -39,7 +39,7 @@ use std::ffi::OsString;
 #[command(after_help = "Examples:
   pontoon network create back-end
   pontoon volume create data_volume
-  pontoon run -d --name db --network back-end -v data_volume:/var/lib/postgresql postgres
+  pontoon run -d --name web --network back-end -v data_volume:/srv -w /srv -p 8080:80 python3 -m http.server 80
   pontoon sandbox ls
 
 Exit codes: 0 done, 1 failed, 2 wrong usage; `pontoon run` passes on the command's own.")]
@@ -53,11 +53,18 @@ struct Cli {
 #[derive(Args)]
 struct Global {
     /// The daemon to ask, by its socket
-    #[arg(long, short = 'H', global = true, env = "PONTOON_HOST", hide_env_values = true)]
+    #[arg(
+        long,
+        short = 'H',
+        global = true,
+        display_order = 900,
+        env = "PONTOON_HOST",
+        hide_env_values = true
+    )]
     #[arg(value_name = "unix://PATH", default_value = client::DEFAULT_HOST)]
     host: String,
     /// `table` for people, `json` for programs: the object that the native API returns
-    #[arg(long, global = true, value_name = "table|json", value_parser = page::format)]
+    #[arg(long, global = true, display_order = 900, value_name = "table|json", value_parser = page::format)]
     format: Option<page::Format>,
 }
 

@@ -131,12 +131,19 @@ impl Page {
         Ok(code)
     }
 
-    /// Inspects each name and prints one JSON array of all that were found, as Docker does.
+    /// Inspects each name. Prints one JSON array of all that were found, as Docker does; with `--format json` the
+    /// objects themselves, one after another, each just as the API returns it.
     pub fn inspect<T: Serialize>(
         &mut self,
         names: &[String],
         one: impl FnMut(&Client, &str) -> Result<T>,
     ) -> Done {
+        if self.wants_json() {
+            self.format = None;
+            let done = self.each(names, one, |value| serde_json::to_string_pretty(value).ok());
+            self.format = Some(Format::Json);
+            return done;
+        }
         let format = self.format.replace(Format::Json);
         let done = self.each(names, one, |_| None);
         self.format = format;

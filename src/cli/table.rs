@@ -19,7 +19,8 @@ impl Table {
     pub fn print(&self, page: &mut Page) -> Done<()> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cells = |column: usize| self.rows.iter().filter_map(move |row: &Vec<String>| row.get(column));
-        let width = |column: usize| cells(column).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
+        let width =
+            |column: usize| cells(column).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));

@@ -53,6 +53,7 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         tracing::error!("{message}");
     }
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
+    forget_runs(&config.root, &contents);
     let queue = mpsc::channel();
     let ended: mpsc::Sender<Message> = queue.0.clone();
     let tell = move |sandbox| {
@@ -81,6 +82,17 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
     Ok((engine, thread, Metrics::new(vec![extra])))
 }
 
+/// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.
+fn forget_runs(root: &Path, contents: &crate::store::Contents) {
+    let Ok(entries) = std::fs::read_dir(root.join("run")) else { return };
+    let alive = |name: &str| contents.sandboxes.iter().any(|sandbox| sandbox.id.to_string() == name);
+    for entry in entries.flatten().filter(|entry| !entry.file_name().to_str().is_some_and(alive)) {
+        if let Err(error) = crate::host::linux::launch::clean(&entry.path()) {
+            tracing::warn!(%error, "what an old run left stays");
+        }
+    }
+}
+
 fn settings(config: &Config) -> Result<Settings> {
     let ephemeral = match crate::host::linux::sysctl::local_port_range() {
         Ok((first, last)) => Ephemeral::new(first, last, []),
@@ -100,7 +112,10 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let failed = |error: std::io::Error| Error::os("listen for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let listener = listen(&config.socket, &config.group)?;
+    let (listener, given) = match inherited() {
+        Some(listener) => (listener, true),
+        None => (listen(&config.socket, &config.group)?, false),
+    };
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let doorways = Doorways { engine, metrics: Arc::new(metrics) };
@@ -114,8 +129,21 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
-    remove_socket(&config.socket);
+    // A socket that systemd made stays: it starts us again when somebody calls.
+    if !given {
+        remove_socket(&config.socket);
+    }
     Ok(())
+}
+
+/// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.
+fn inherited() -> Option<std::os::unix::net::UnixListener> {
+    use std::os::fd::FromRawFd;
+    let fd = sd_notify::listen_fds().ok()?.next()?;
+    // SAFETY: the service manager passed this descriptor to us, and nobody else in this process uses it.
+    let listener = unsafe { std::os::unix::net::UnixListener::from_raw_fd(fd) };
+    listener.set_nonblocking(true).ok()?;
+    Some(listener)
 }
 
 fn remove_socket(path: &Path) {

@@ -3,7 +3,7 @@
 //!
 //! One thread, `pontoon-dns`, waits for all sockets at once (epoll); there is no task and no buffer per sandbox, and an idle
 //! resolver costs no time. A turn takes a bounded batch from every socket that is ready, so no sandbox waits for another's
-//! flood. Names of the networks are answered at once ([`mod@answer`]); for the rest there is [`forward`].
+//! flood. Names of the networks are answered at once ([`mod@answer`]); for the rest there is `forward`.
 pub mod answer;
 mod batch;
 mod forward;
@@ -19,6 +19,8 @@ mod slots;
 pub mod stats;
 mod stream;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod watch;
 mod wire;

@@ -76,7 +76,6 @@ impl Interest {
 pub struct Ready {
     pub token: Token,
     pub read: bool,
-    pub write: bool,
     /// Error or hang-up.
     pub broken: bool,
 }
@@ -117,7 +116,6 @@ impl Poll {
         ready.extend(events.iter().take(count).map(|event| Ready {
             token: Token::from_bits(event.data()),
             read: event.events().contains(EpollFlags::EPOLLIN),
-            write: event.events().contains(EpollFlags::EPOLLOUT),
             broken: event.events().intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP),
         }));
         Ok(())

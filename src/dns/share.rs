@@ -1,5 +1,8 @@
 //! Dividing something scarce among those who come. Nobody can take so much that a newcomer gets nothing.
 
+/// What everyone may have, whatever the others do: the true bound is `all` and this for each sandbox.
+const LEAST: usize = 4;
+
 /// Bounds on something that each sandbox uses and all use together.
 #[derive(Debug, Clone, Copy)]
 pub struct Share {
@@ -10,10 +13,11 @@ pub struct Share {
 }
 
 impl Share {
-    /// Whether one who has `own` of the `used` may have one more: always less than half of what is still free
-    /// (dynamic thresholds, Choudhury and Hahne 1998), so n who take all they can leave `all / (1 + n/2)` free.
+    /// Whether one who has `own` of the `used` may have one more: a few always, else less than half of what is still free
+    /// (dynamic thresholds, Choudhury and Hahne 1998), so that many who take all they can get equal parts in the end.
     pub fn allows(&self, own: usize, used: usize) -> bool {
-        own < self.each.min(self.all.saturating_sub(used).div_ceil(2))
+        let free = self.all.saturating_sub(used);
+        own < self.each.min((free / 2).max(LEAST))
     }
 }
 
@@ -29,6 +33,7 @@ mod tests {
             own[taker] += 1;
         }
         let used: usize = own.iter().sum();
-        assert!(own[0] == 256 && used < 2048 && share.allows(0, used), "{own:?}");
+        assert!(own[0] == 256 && own.iter().all(|n| *n >= LEAST), "{own:?}");
+        assert!(used <= share.all + LEAST * own.len() && share.allows(0, used), "{used}");
     }
 }

@@ -95,7 +95,7 @@ mod tests {
         let old = slots.insert("old");
         assert_eq!(slots.remove(old), Some("old"));
         let new = slots.insert("new");
-        assert_eq!((slots.get(old), slots.remove(old)), (None, None));
+        assert_eq!((slots.get(old).copied(), slots.remove(old)), (None, None));
         assert_eq!(slots.get(Key::from_bits(new.bits())), Some(&"new"));
         assert_eq!((slots.len(), slots.iter().count()), (1, 1));
     }

@@ -34,7 +34,10 @@ impl Events {
     /// The past ones from `since` on (RFC 3339; none: no past ones) and all that come: nothing in between is lost.
     pub fn listen(&self, since: Option<&str>) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let past = self.past.lock();
-        let from_then = past.iter().filter(|event| since.is_some_and(|since| event.time.as_str() >= since));
-        (from_then.cloned().collect(), self.live.subscribe())
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let since = since.and_then(time);
+        let from_then =
+            |event: &&Arc<Event>| since.is_some_and(|since| time(&event.time).is_some_and(|at| at >= since));
+        (past.iter().filter(from_then).cloned().collect(), self.live.subscribe())
     }
 }

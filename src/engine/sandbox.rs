@@ -70,6 +70,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));
     decision.chosen_ports =
         request.ports.iter().any(|spec| spec.host_port.is_none() || spec.host_port_end.is_some());
+    decision.events = volume_events(&decision.changes, &world.now, &name);
     Ok(decision.with_event(event(&world.now, "sandbox", "create", id, &name, "call")))
 }
 
@@ -251,7 +252,23 @@ pub fn release(
     }
     let reply = Reply::Removed(Removed { name: sandbox.name.to_string(), warnings: Vec::new() });
     let told = event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause);
-    Ok(Decision::new(changes, reply).with_event(told))
+    let volumes = volume_events(&changes, &world.now, &sandbox.name);
+    let mut decision = Decision::new(changes, reply).with_event(told);
+    decision.events.extend(volumes);
+    Ok(decision)
+}
+
+/// Volumes that come and go with a sandbox.
+fn volume_events(changes: &[Change], now: &str, sandbox: &Name) -> Vec<crate::model::Event> {
+    let told = |change: &Change| {
+        let (volume, action) = match change {
+            Change::Volume { before: None, after: Some(volume) } => (volume, "create"),
+            Change::Volume { before: Some(volume), after: None } => (volume, "remove"),
+            _ => return None,
+        };
+        Some(event(now, "volume", action, &volume.name, &volume.name, &format!("sandbox {sandbox}")))
+    };
+    changes.iter().filter_map(told).collect()
 }
 
 pub fn connect(state: &mut State, world: &mut World<'_>, request: &NetworkConnect) -> Result<Decision> {

@@ -142,7 +142,7 @@ mod tests {
             (flags(&["10.0.0.0/24"], &["x"], &[], &[]), "invalid --gateway \"x\""),
             (flags(&["10.0.0.0/24"], &[], &[], &["10.0.0.1"]), "invalid --aux-address \"10.0.0.1\""),
         ] {
-            let error = paired(&given).err().expect(wanted);
+            let error = paired(&given).expect_err(wanted);
             assert!(error.message.contains(wanted), "{error}");
         }
     }

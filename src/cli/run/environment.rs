@@ -61,7 +61,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("env");
         std::fs::write(&file, "# comment\n\n  A=1\nB=two words = fine\nPONTOON_NOT_SET\nPATH\n").unwrap();
-        let env = collect(&[file.clone()], &["A=2".into(), "C=".into()]).unwrap();
+        let env = collect(std::slice::from_ref(&file), &["A=2".into(), "C=".into()]).unwrap();
         let value = |key: &str| env.iter().find(|(k, _)| k == key).map(|(_, v)| v.to_str().unwrap());
         assert_eq!((value("A"), value("B"), value("C")), (Some("2"), Some("two words = fine"), Some("")));
         assert_eq!((value("PONTOON_NOT_SET"), value("PATH").is_some(), env.len()), (None, true, 4));

@@ -2,6 +2,7 @@
 //! is the command's parent and ends with it.
 mod environment;
 mod launch;
+mod shield;
 
 use super::{
     page::{self, Done, End, Page},
@@ -13,7 +14,7 @@ use crate::{
     model::{
         Command,
         command::{SandboxRemove, Which},
-        reply::{Created, Removed, SandboxInfo},
+        reply::{Created, Removed, SandboxInfo, VolumeInfo},
     },
 };
 use clap::Args;
@@ -39,7 +40,7 @@ Exit codes: the command's own; 125 the sandbox failed, 126 the command cannot be
 pub struct RunArgs {
     #[command(flatten)]
     flags: SandboxFlags,
-    /// In the background; prints the sandbox's id
+    /// In the background; prints the sandbox's id, output goes to ROOT/run/ID/log
     #[arg(long, short)]
     detach: bool,
     /// Pass standard input on
@@ -78,9 +79,10 @@ pub struct RunArgs {
 }
 
 pub fn run(args: RunArgs, page: &mut Page) -> Done {
-    launch::check(&args)?;
+    launch::check()?;
     let env = environment::collect(&args.env_file, &args.env)?;
     let request = args.flags.request(&page.client)?;
+    let _shield = shield::Shield::raise();
     let created: Created = page.client.call(&Command::SandboxCreate(request))?;
     page::warn(&created.warnings);
     let sandbox = Sandbox { client: &page.client, id: created.id.to_string(), volumes: args.flags.rm };
@@ -110,6 +112,10 @@ struct Sandbox<'a> {
 impl Sandbox<'_> {
     fn inspect(&self) -> Result<SandboxInfo> {
         self.client.call(&Command::SandboxInspect(Which::new(&self.id)))
+    }
+
+    fn volume(&self, name: &str) -> Result<VolumeInfo> {
+        self.client.call(&Command::VolumeInspect(Which::new(name)))
     }
 
     /// Releases it; the daemon may have noticed the end by itself.

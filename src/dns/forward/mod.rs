@@ -396,3 +396,14 @@ fn dress(reply: &Reply, waiter: &Waiter, age: Duration, out: &mut Vec<u8>) {
         false => reply.dress(&waiter.ask, &waiter.question, age, out),
     }
 }
+
+/// What a client who sent `query` by UDP would be told after `seconds` if an upstream had sent `packet`.
+#[cfg(test)]
+pub(in crate::dns) fn probe(query: &[u8], packet: &[u8], seconds: u64) -> Option<Vec<u8>> {
+    let query = super::query::Query::parse(query, Over::Udp).ok()?;
+    let id = super::wire::u16_at(packet, 0)?;
+    let reply = message::read(packet, id, query.question).ok()?;
+    let (_, mut out) = (reply.life(), Vec::new());
+    reply.dress(&query.ask, query.question, Duration::from_secs(seconds), &mut out);
+    Some(out)
+}

@@ -57,5 +57,6 @@ pub fn leave(linux: &mut Linux) -> Result<()> {
                 .map_err(|error| Error::os(format!("remove {}", note.display()), &error))?;
         }
     }
-    linux.nft.remove()
+    linux.nft.remove()?;
+    super::namespace::give_up_folder(&linux.run.join("netns"))
 }

@@ -18,3 +18,6 @@ pub use mount::{Attributes, Fresh, Tree};
 pub use remove::remove_tree;
 pub use usage::{Usage, measure};
 pub use walk::{Tally, Watch};
+
+#[cfg(test)]
+mod tests;

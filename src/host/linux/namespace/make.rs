@@ -34,6 +34,17 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
     share().map_err(|e| Error::os(step("share mount"), &e.into()))
 }
 
+/// Takes the mount of `prepare_folder` away, and the folder if it is empty. Not being one is fine.
+pub fn give_up_folder(folder: &Path) -> Result<()> {
+    match umount2(folder, MntFlags::MNT_DETACH) {
+        Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
+        Err(error) => return Err(Error::os(format!("unmount {}", folder.display()), &error.into())),
+    }
+    // What somebody else put there keeps the folder.
+    let _ = std::fs::remove_dir(folder);
+    Ok(())
+}
+
 /// Makes a network namespace with lo up, held by the file `path`, which must not exist. The calling thread leaves `home`
 /// for it and comes back. 0.4 ms.
 pub fn make(path: &Path, home: &Home) -> Result<OwnedFd> {

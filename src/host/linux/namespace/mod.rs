@@ -11,7 +11,7 @@ pub(crate) mod testbed;
 mod tests;
 
 pub use file::{Identity, identity, open};
-pub use make::{make, prepare_folder, remove};
+pub use make::{give_up_folder, make, prepare_folder, remove};
 pub use opener::{Asked, Opener, Transport};
 
 use crate::error::{Error, Result};

@@ -2,8 +2,6 @@
 mod elements;
 mod layout;
 mod others;
-mod read;
-mod speed;
 
 use super::*;
 use crate::model::{Family, IfName, Mac, Proto, kernel::*};

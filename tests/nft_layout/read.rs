@@ -1,5 +1,12 @@
 //! Reads `add element inet pontoon SET { ... }` lines as elements, for the packet checks.
-use super::*;
+use pontoon::model::{
+    Family, IfName, Proto,
+    kernel::{Element, IntoVerdict, PairVerdict},
+};
+
+fn name(text: &str) -> IfName {
+    IfName::parse(text).unwrap()
+}
 
 pub fn line(line: &str) -> Vec<Element> {
     let Some(rest) = line.strip_prefix("add element inet pontoon ") else { return vec![] };
