@@ -20,7 +20,7 @@ fn every_name_of_a_neighbour() {
         }
         assert_eq!(a.place.dig(&["-x", "10.9.0.7"]), "Redis.n.");
         assert_eq!(a.place.dig(&["-x", "fd09::7"]), "Redis.n.");
-        assert_eq!(a.place.dig(&["a"]), a.ip, "it knows itself");
+        assert_eq!(a.place.dig(&["a."]), a.ip, "it knows itself");
         for unknown in ["nobody", "redis.other", "n"] {
             let says = a.place.dig(&[unknown]);
             assert!(["NXDOMAIN", "SERVFAIL"].contains(&says.as_str()), "{unknown}: {says}");
@@ -60,10 +60,10 @@ fn only_what_shares_a_network_is_seen() {
         w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": "two", "aliases": ["guest"]}}));
         assert_eq!(a.place.dig(&["b"]), b.ip, "at once after the connect");
         assert_ne!(b.place.dig(&["guest"]), a.ip, "its address in two, not in one");
-        assert!(b.place.dig(&["a"]).starts_with("172."));
+        assert!(b.place.dig(&["a."]).starts_with("172."));
         w.call("Network.Disconnect", json!({"sandbox": "a", "network": "two"}));
         unknown(a.place.dig(&["b"]));
-        unknown(b.place.dig(&["a"]));
+        unknown(b.place.dig(&["a."]));
         unknown(b.place.dig(&["guest"]));
     });
 }

@@ -15,8 +15,9 @@ impl Found {
         let sysctls = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/accept_ra"];
         Found(BTreeMap::from([
             ("links", names(json(&run("ip", &["-j", "link"])), "ifname")),
-            ("addresses", names(json(&run("ip", &["-j", "addr"])), "addr_info")),
-            ("routes", names(json(&run("ip", &["-j", "route", "show", "table", "all"])), "dst")),
+            ("addresses", addresses(&json(&run("ip", &["-j", "addr"])))),
+            ("routes", names(json(&run("ip", &["-j", "route"])), "dst")),
+            ("routes of IPv6", names(json(&run("ip", &["-j", "-6", "route"])), "dst")),
             ("neighbours", names(json(&run("ip", &["-j", "neigh", "show", "nud", "permanent"])), "dst")),
             ("rules", names(json(&run("ip", &["-j", "rule"])), "table")),
             ("nftables", run("nft", &["list", "tables"]).lines().map(str::to_owned).collect()),
@@ -26,6 +27,12 @@ impl Found {
             ("listeners", listeners()),
         ]))
     }
+}
+
+/// Link-local ones come and go by themselves.
+fn addresses(links: &serde_json::Value) -> Vec<String> {
+    let all = links.as_array().into_iter().flatten().flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
+    all.filter(|a| a["scope"] != "link").map(|a| format!("{}/{}", a["local"], a["prefixlen"])).collect()
 }
 
 fn mounts() -> Vec<String> {
