@@ -97,6 +97,13 @@ pub(super) fn br_netfilter() -> bool {
     ["iptables", "ip6tables"].iter().any(|family| on(family).is_ok_and(|value| value.trim() == "1"))
 }
 
+/// Do bridged packets of both families pass the forward chain? Then `apart` there keeps neighbours apart; an isolated port
+/// would as well, but br_netfilter redirects a published port's packets within the bridge, where isolation drops them.
+pub(super) fn bridged_packets_are_filtered() -> bool {
+    let on = |family: &str| std::fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"));
+    ["iptables", "ip6tables"].iter().all(|family| on(family).is_ok_and(|value| value.trim() == "1"))
+}
+
 impl Host for Linux {
     fn apply(&mut self, ops: &[Op]) -> Result<Applied> {
         apply::apply(self, ops)
