@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Result,
     model::{
-        Family, Id,
+        Family, Id, IfName,
         kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes},
     },
 };
@@ -96,12 +96,20 @@ fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>
         let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
         let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
         let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+        // A link that is made anew takes its routes with it.
+        let mut passing: HashSet<&IfName> = HashSet::new();
         for link in links.get(&namespace.sandbox).into_iter().flatten() {
             let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            found.extend(found_link(link, ends.get(&link.endpoint).copied(), interface).map(Item::Link));
+            let seen = found_link(link, ends.get(&link.endpoint).copied(), interface);
+            passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
+            found.extend(seen.map(Item::Link));
         }
         if let Some(wish) = routes.get(&namespace.sandbox) {
-            found.extend(found_routes(wish, &defaults).map(Item::Routes));
+            let lasting: Vec<&DefaultSeen> = defaults
+                .iter()
+                .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
+                .collect();
+            found.extend(found_routes(wish, &lasting).map(Item::Routes));
         }
     }
     Ok(found)
@@ -129,10 +137,10 @@ fn different(wish: &Link) -> Link {
     Link { addresses: Vec::new(), neighbours: Vec::new(), ..wish.clone() }
 }
 
-fn found_routes(wish: &Routes, defaults: &[DefaultSeen]) -> Option<Routes> {
+fn found_routes(wish: &Routes, defaults: &[&DefaultSeen]) -> Option<Routes> {
     let has = |v6: bool, wish: Option<&Wish>| {
         let wish = wish?;
-        let is = |seen: &&DefaultSeen| {
+        let is = |seen: &&&DefaultSeen| {
             seen.v6 == v6 && seen.gateway == wish.gateway && seen.link.as_ref() == Some(&wish.link)
         };
         defaults.iter().find(is).map(|_| wish.clone())
