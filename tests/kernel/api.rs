@@ -26,10 +26,16 @@ fn what_it_does_not_understand_it_refuses() {
         ] {
             let (is, error) = json_of(w, verb, path, body.as_bytes());
             assert_eq!(is, status, "{verb} {path} {body}: {error}");
-            assert!(error.to_string().contains(words) && error["causes"].is_array(), "{verb} {path} {body}: {error}");
+            assert!(
+                error.to_string().contains(words) && error["causes"].is_array(),
+                "{verb} {path} {body}: {error}"
+            );
         }
         let (status, error) = json_of(w, "POST", "/Network.Create", &vec![b' '; 6 << 20]);
-        assert!((400..500).contains(&status) && error["message"].as_str().is_some_and(|m| m.contains("bytes")), "{status} {error}");
+        assert!(
+            (400..500).contains(&status) && error["message"].as_str().is_some_and(|m| m.contains("bytes")),
+            "{status} {error}"
+        );
         assert!(w.call("Network.List", json!({})).as_array().is_some_and(|all| all.len() == 3));
     });
 }
@@ -46,11 +52,16 @@ fn schema_and_metrics() {
         w.sandbox("a", &["bridge"]);
         let (status, text) = w.daemon.raw("GET", "/metrics", b"");
         let text = String::from_utf8(text).expect("text");
-        assert!(status == 200 && text.contains("# TYPE pontoon_") && text.contains("Sandbox.Create"), "{text}");
+        assert!(
+            status == 200 && text.contains("# TYPE pontoon_") && text.contains("Sandbox.Create"),
+            "{text}"
+        );
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             assert!(line.rsplit(' ').next().is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
         }
-        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(w.daemon.socket()).expect("stat").permissions());
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(w.daemon.socket()).expect("stat").permissions(),
+        );
         assert_eq!(mode & 0o007, 0, "the socket is not for everybody");
     });
 }
@@ -62,7 +73,8 @@ fn sixteen_clients_and_a_slow_one() {
         w.network("n", json!({}));
         // Somebody who sends half a request, and somebody who sends nothing, hold nobody up.
         let mut slow = UnixStream::connect(w.daemon.socket()).expect("connect");
-        slow.write_all(b"POST /Network.List HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{").expect("write");
+        slow.write_all(b"POST /Network.List HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
+            .expect("write");
         let _silent = UnixStream::connect(w.daemon.socket()).expect("connect");
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -98,11 +110,19 @@ fn events_are_seen() {
         w.call("Network.Remove", json!({"name": "n"}));
         let mut seen = Vec::new();
         while seen.last().map(String::as_str) != Some("network remove n") {
-            let event = http::next_line(&mut reader).unwrap_or_else(|| panic!("the stream ended after {seen:?}"));
+            let event =
+                http::next_line(&mut reader).unwrap_or_else(|| panic!("the stream ended after {seen:?}"));
             assert!(event["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{event}");
             seen.push(format!("{} {} {}", event["object"], event["action"], event["name"]).replace('"', ""));
         }
-        for wanted in ["network create n", "sandbox create a", "network connect n", "network disconnect n", "volume create data", "sandbox remove a"] {
+        for wanted in [
+            "network create n",
+            "sandbox create a",
+            "network connect n",
+            "network disconnect n",
+            "volume create data",
+            "sandbox remove a",
+        ] {
             assert!(seen.iter().any(|event| event == wanted), "{wanted} in {seen:?}");
         }
     });

@@ -18,7 +18,8 @@ fn three_side_by_side() {
                 subnets.push(n["subnets"][0]["subnet"].to_string());
             }
             let ports = json!([{"host_port": 8080 + i, "port": 80}, {"host_port": 8080 + i, "port": 80, "proto": "udp"}]);
-            daemon.call("Sandbox.Create", json!({"name": "a", "networks": [{"network": "n"}], "ports": ports}));
+            daemon
+                .call("Sandbox.Create", json!({"name": "a", "networks": [{"network": "n"}], "ports": ports}));
             daemon.call("Sandbox.Create", json!({"name": "b", "networks": [{"network": "n"}]}));
             let place = Place::at(daemon.run_dir().join("netns/a"));
             echoes.push(Echo::serve(&place, &format!("d{i}"), 80));
@@ -35,7 +36,11 @@ fn three_side_by_side() {
             assert_eq!(daemon.refused("Sandbox.Create", taken).0, "conflict");
             // Through the host's address another instance's published port is reached, its sandbox is not.
             let other = all[(i + 1) % 3].call("Sandbox.Inspect", json!({"name": "a"}));
-            let ip = other["networks"][0]["addresses"][0].as_str().and_then(|a| a.split('/').next()).expect("ip").to_owned();
+            let ip = other["networks"][0]["addresses"][0]
+                .as_str()
+                .and_then(|a| a.split('/').next())
+                .expect("ip")
+                .to_owned();
             echo::closed(&b, &format!("{ip}:80"));
         }
         all[1].leave();

@@ -3,7 +3,8 @@ use crate::world::{World, need, tool::soon, world};
 use serde_json::{Value, json};
 use std::process::Command;
 
-const BODY: &str = r#"{"networks": [{"network": "n", "ip": "10.9.0.7"}], "ports": [{"host_port": 8080, "port": 80}]}"#;
+const BODY: &str =
+    r#"{"networks": [{"network": "n", "ip": "10.9.0.7"}], "ports": [{"host_port": 8080, "port": 80}]}"#;
 
 fn body(more: &[(&str, Value)]) -> Value {
     let mut body: Value = serde_json::from_str(BODY).expect("json");
@@ -15,7 +16,9 @@ fn body(more: &[(&str, Value)]) -> Value {
 fn released(w: &World) {
     let took = soon(1000, "released", || w.call("Sandbox.List", json!({})) == json!([]));
     println!("released after {took:?}");
-    soon(500, "the host's end is gone", || w.host.run("ip", &["-o", "link", "show", "type", "veth"]).is_empty());
+    soon(500, "the host's end is gone", || {
+        w.host.run("ip", &["-o", "link", "show", "type", "veth"]).is_empty()
+    });
     w.host.enter(|| std::net::TcpListener::bind("0.0.0.0:8080").map(drop)).expect("the port is free");
     w.sandbox_with("next", body(&[]));
     w.remove("next");

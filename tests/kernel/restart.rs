@@ -16,14 +16,26 @@ fn published(w: &World) -> Box {
 /// What a user could see of everything.
 fn picture(w: &World) -> Vec<Value> {
     let links = w.host.ip(&["link"]);
-    let links = links.as_array().expect("links").iter().map(|l| json!([l["ifindex"], l["ifname"], l["address"]])).collect();
-    vec![w.call("Network.List", json!({})), w.call("Sandbox.List", json!({})), w.inspect("a"), links, elements(w)]
+    let links = links
+        .as_array()
+        .expect("links")
+        .iter()
+        .map(|l| json!([l["ifindex"], l["ifname"], l["address"]]))
+        .collect();
+    vec![
+        w.call("Network.List", json!({})),
+        w.call("Sandbox.List", json!({})),
+        w.inspect("a"),
+        links,
+        elements(w),
+    ]
 }
 
 /// The nft tables' contents, sorted.
 fn elements(w: &World) -> Value {
     let text = w.host.run("nft", &["list", "ruleset"]);
-    let mut words: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|l| !l.contains("counter") && !l.is_empty()).collect();
+    let mut words: Vec<&str> =
+        text.split([',', '\n']).map(str::trim).filter(|l| !l.contains("counter") && !l.is_empty()).collect();
     words.sort_unstable();
     json!(words)
 }
@@ -58,7 +70,8 @@ fn killed_and_started_again_nothing_changes() {
             echo::open(&w.host, "127.0.0.1:8080", "a");
             echo::open(&w.host, "[::1]:8080", "a");
             assert_eq!(b.place.dig(&["a."]), a.ip);
-            let (kind, text) = w.refused("Sandbox.Create", json!({"name": "c", "ports": [{"host_port": 8080, "port": 1}]}));
+            let (kind, text) =
+                w.refused("Sandbox.Create", json!({"name": "c", "ports": [{"host_port": 8080, "port": 1}]}));
             assert!(kind == "conflict" && text.contains('a'), "{text}");
         }
     });
@@ -103,7 +116,15 @@ fn flushed_rules_and_lost_links_are_put_right_at_the_start() {
         }
         w.daemon.again();
         echo::open(lan, "192.0.2.1:8080", "a");
-        assert!(a.place.ping(&w.call("Network.Inspect", json!({"name": "n"}))["subnets"][0]["gateway"].as_str().expect("gw").to_owned(), "1"));
+        assert!(
+            a.place.ping(
+                &w.call("Network.Inspect", json!({"name": "n"}))["subnets"][0]["gateway"]
+                    .as_str()
+                    .expect("gw")
+                    .to_owned(),
+                "1"
+            )
+        );
     });
 }
 
@@ -122,7 +143,9 @@ fn after_a_reboot_networks_are_back_and_sandboxes_gone() {
         for bridge in ["pontoon0", before["device"].as_str().expect("device")] {
             w.host.run("ip", &["link", "del", bridge]);
         }
-        soon(2000, "veths die with their namespace", || w.host.run("ip", &["-o", "link", "show", "type", "veth"]).is_empty());
+        soon(2000, "veths die with their namespace", || {
+            w.host.run("ip", &["-o", "link", "show", "type", "veth"]).is_empty()
+        });
         for key in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
             std::fs::write(format!("/proc/sys/net/{key}"), "0").expect("sysctl");
         }
@@ -132,9 +155,15 @@ fn after_a_reboot_networks_are_back_and_sandboxes_gone() {
         for key in ["members", "sandboxes"] {
             after[key] = before[key].clone();
         }
-        assert_eq!((&after["id"], &after["device"], &after["options"]), (&before["id"], &before["device"], &before["options"]));
+        assert_eq!(
+            (&after["id"], &after["device"], &after["options"]),
+            (&before["id"], &before["device"], &before["options"])
+        );
         assert!(!w.host.addresses(before["device"].as_str().expect("device")).is_empty());
-        let b = w.sandbox_with("a", json!({"networks": [{"network": "n"}], "ports": [{"host_port": 8080, "port": 80}]}));
+        let b = w.sandbox_with(
+            "a",
+            json!({"networks": [{"network": "n"}], "ports": [{"host_port": 8080, "port": 80}]}),
+        );
         let _echo = Echo::serve(&b.place, "again", 80);
         assert!(echo::ask(&w.host, echo::Proto::Tcp, "127.0.0.1:8080").is_some());
     });

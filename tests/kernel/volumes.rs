@@ -14,7 +14,8 @@ fn with_volume(w: &World, sandbox: &str, volume: Option<&str>) {
 
 fn names(w: &World) -> Vec<String> {
     let all = w.call("Volume.List", json!({}));
-    let mut names: Vec<String> = all.as_array().expect("list").iter().map(|v| v["name"].as_str().expect("name").to_owned()).collect();
+    let mut names: Vec<String> =
+        all.as_array().expect("list").iter().map(|v| v["name"].as_str().expect("name").to_owned()).collect();
     names.sort();
     names
 }
@@ -26,7 +27,11 @@ fn made_seen_and_removed() {
         let v = w.call("Volume.Create", json!({"name": "data", "labels": {"a": "b"}}));
         assert_eq!(data(&v), w.daemon.root().join("volumes/data/_data"));
         let mode = |path: &std::path::Path| fs::metadata(path).expect("stat").permissions().mode() & 0o7777;
-        assert_eq!((mode(&data(&v)), mode(&w.daemon.root().join("volumes"))), (0o755, 0o701), "Docker's permissions");
+        assert_eq!(
+            (mode(&data(&v)), mode(&w.daemon.root().join("volumes"))),
+            (0o755, 0o701),
+            "Docker's permissions"
+        );
         let again = w.call("Volume.Create", json!({"name": "data"}));
         assert_eq!(again["created"], v["created"], "the same again is fine");
         fs::write(data(&v).join("file"), vec![7; 100_000]).expect("write");
@@ -35,7 +40,11 @@ fn made_seen_and_removed() {
         assert_eq!(anonymous["name"].as_str().map(str::len), Some(64));
         let df = w.call("System.Df", json!({}));
         assert!(df["size"].as_u64().is_some_and(|size| (100_000..400_000).contains(&size)), "{df}");
-        assert_eq!(w.call("Volume.Prune", json!({}))["removed"], json!([anonymous["name"]]), "anonymous ones only");
+        assert_eq!(
+            w.call("Volume.Prune", json!({}))["removed"],
+            json!([anonymous["name"]]),
+            "anonymous ones only"
+        );
         assert_eq!(names(w), ["data"]);
         w.call("Volume.Remove", json!({"name": "data"}));
         assert!(!data(&v).exists());
@@ -48,11 +57,19 @@ fn made_seen_and_removed() {
 fn refused_in_words() {
     need(&["ip"]);
     world(|w| {
-        w.call("Volume.Create", json!({"name": "t", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}));
+        w.call(
+            "Volume.Create",
+            json!({"name": "tmp", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}),
+        );
         w.call("Volume.Create", json!({"name": "used"}));
         with_volume(w, "web", Some("used"));
         for (method, body, kind, words) in [
-            ("Volume.Create", json!({"name": "t", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=2m"}}), "conflict", "another option \"o\""),
+            (
+                "Volume.Create",
+                json!({"name": "tmp", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=2m"}}),
+                "conflict",
+                "other option",
+            ),
             ("Volume.Create", json!({"name": "x"}), "invalid", "two characters"),
             ("Volume.Create", json!({"name": "../../etc"}), "invalid", "../../etc"),
             ("Volume.Create", json!({"name": "xx", "options": {"colour": "red"}}), "invalid", "colour"),
@@ -63,7 +80,7 @@ fn refused_in_words() {
             let (is, text) = w.refused(method, body.clone());
             assert!((kind.is_empty() || is == kind) && text.contains(words), "{method} {body}: {is}: {text}");
         }
-        assert_eq!(w.call("Volume.Prune", json!({"all": true}))["removed"], json!(["t"]));
+        assert_eq!(w.call("Volume.Prune", json!({"all": true}))["removed"], json!(["tmp"]));
         assert_eq!(names(w), ["used"]);
     });
 }
@@ -72,17 +89,29 @@ fn refused_in_words() {
 fn a_mounted_volume_lives_from_first_to_last_use() {
     need(&["ip", "findmnt"]);
     world(|w| {
-        let v = w.call("Volume.Create", json!({"name": "t", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1770"}}));
-        let kind = || w.host.try_run("findmnt", &["-n", "-o", "FSTYPE", "-M", v["mountpoint"].as_str().expect("path")]).1.trim().to_owned();
+        let v = w.call(
+            "Volume.Create",
+            json!({"name": "tmp", "options": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1770"}}),
+        );
+        let kind = || {
+            w.host
+                .try_run("findmnt", &["-n", "-o", "FSTYPE", "-M", v["mountpoint"].as_str().expect("path")])
+                .1
+                .trim()
+                .to_owned()
+        };
         assert_eq!(kind(), "", "not before the first use");
-        with_volume(w, "a", Some("t"));
+        with_volume(w, "a", Some("tmp"));
         assert_eq!(kind(), "tmpfs");
         fs::write(data(&v).join("file"), "x").expect("write");
-        with_volume(w, "b", Some("t"));
+        with_volume(w, "b", Some("tmp"));
         w.remove("a");
         w.daemon.kill();
         w.daemon.again();
-        assert_eq!((kind().as_str(), fs::read_to_string(data(&v).join("file")).expect("read").as_str()), ("tmpfs", "x"));
+        assert_eq!(
+            (kind().as_str(), fs::read_to_string(data(&v).join("file")).expect("read").as_str()),
+            ("tmpfs", "x")
+        );
         w.remove("b");
         assert_eq!(kind(), "", "not after the last");
     });

@@ -67,7 +67,10 @@ fn live(test: impl FnOnce(&World)) {
 
 /// libtest may run a test on the main thread, which must keep its namespaces.
 fn in_own_thread(test: impl FnOnce() + Send) {
-    assert!(nix::unistd::geteuid().is_root(), "the kernel tests need root: run them with sudo, as `make test` does");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "the kernel tests need root: run them with sudo, as `make test` does"
+    );
     let name = std::thread::current().name().unwrap_or("test").to_owned();
     let result = std::thread::scope(|scope| {
         let body = move || {
@@ -129,27 +132,33 @@ pub struct Box {
 }
 
 impl World {
+    #[track_caller]
     pub fn call(&self, method: &str, body: Value) -> Value {
         self.daemon.call(method, body)
     }
     /// The error's kind and its message with all causes.
+    #[track_caller]
     pub fn refused(&self, method: &str, body: Value) -> (String, String) {
         self.daemon.refused(method, body)
     }
+    #[track_caller]
     pub fn network(&self, name: &str, mut more: Value) -> Value {
         more["name"] = json!(name);
         self.call("Network.Create", more);
         self.call("Network.Inspect", json!({ "name": name }))
     }
+    #[track_caller]
     pub fn sandbox(&self, name: &str, networks: &[&str]) -> Box {
         let networks: Vec<Value> = networks.iter().map(|network| json!({ "network": network })).collect();
         self.sandbox_with(name, json!({ "networks": networks }))
     }
+    #[track_caller]
     pub fn sandbox_with(&self, name: &str, mut more: Value) -> Box {
         more["name"] = json!(name);
         self.call("Sandbox.Create", more);
         self.look(name)
     }
+    #[track_caller]
     pub fn look(&self, name: &str) -> Box {
         let info = self.inspect(name);
         let address = |v6: bool| {
@@ -165,13 +174,16 @@ impl World {
             ip6: address(true),
         }
     }
+    #[track_caller]
     pub fn inspect(&self, name: &str) -> Value {
         self.call("Sandbox.Inspect", json!({ "name": name }))
     }
+    #[track_caller]
     pub fn remove(&self, name: &str) {
         self.call("Sandbox.Remove", json!({ "name": name }));
     }
     /// A network with both families.
+    #[track_caller]
     pub fn dual(&self, name: &str, mut more: Value) -> Value {
         more["ipv6"] = json!(true);
         self.network(name, more)

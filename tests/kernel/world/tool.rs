@@ -8,7 +8,8 @@ pub struct Skip;
 /// Goes on if all these programs are there; else the test is counted as skipped, or fails under PONTOON_TEST_REQUIRE=1.
 pub fn need(programs: &[&str]) {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let there = |program: &&str| path.split(':').any(|folder| std::path::Path::new(folder).join(program).exists());
+    let there =
+        |program: &&str| path.split(':').any(|folder| std::path::Path::new(folder).join(program).exists());
     match programs.iter().find(|program| !there(program)) {
         None => {}
         Some(program) => skip(&format!("the program {program} is missing")),
@@ -25,6 +26,7 @@ pub fn skip(why: &str) -> ! {
 }
 
 /// Output of a command that must succeed.
+#[track_caller]
 pub fn run(program: &str, args: &[&str]) -> String {
     let (fine, text) = try_run(program, args);
     assert!(fine, "{program} {}: {text}", args.join(" "));
@@ -71,6 +73,7 @@ pub fn ping_for_all() {
 }
 
 /// Waits up to `limit` milliseconds for something to become true.
+#[track_caller]
 pub fn soon(limit: u64, what: &str, mut done: impl FnMut() -> bool) -> std::time::Duration {
     let start = std::time::Instant::now();
     while !done() {
