@@ -35,6 +35,7 @@ const BATCH: usize = 64;
 const PORT_ROUNDS: usize = 10;
 
 /// What the writer is told.
+#[expect(clippy::large_enum_variant, reason = "nearly all are calls, and a message is moved twice")]
 pub enum Message {
     Call {
         command: Command,
