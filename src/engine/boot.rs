@@ -21,8 +21,9 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;
     }
-    reconcile(writer)?;
+    // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
+    reconcile(writer)?;
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
         writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));

@@ -262,10 +262,10 @@ impl Writer {
     }
 
     fn complete(&mut self, decision: Decision, applied: Applied, answer: Answer) {
+        self.publish(&decision.changes);
         for (sandbox, udp, tcp) in applied.resolvers {
             self.resolvers.serve(sandbox, udp, tcp);
         }
-        self.publish(&decision.changes);
         self.watch(&decision.changes);
         decision.events.into_iter().for_each(|event| self.events.publish(event));
         let reply = decision.reply;
