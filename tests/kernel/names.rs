@@ -141,3 +141,20 @@ fn a_sandbox_may_run_its_own_server() {
         assert!(!text.contains("status: NOERROR"), "{text}");
     });
 }
+
+#[test]
+fn strict_as_docker_the_default_bridge_has_no_names() {
+    need(JUDGES);
+    world(|w| {
+        let config = "resolv_conf = \"/run/resolv.conf\"\ndefault_bridge_names = false\n";
+        std::fs::write("/run/default/pontoon.toml", config).expect("configuration");
+        std::fs::write("/run/resolv.conf", "nameserver 192.0.2.53\n").expect("resolv.conf");
+        w.daemon.stop();
+        w.daemon.again();
+        let a = w.sandbox("a", &["bridge"]);
+        w.sandbox("b", &["bridge"]);
+        assert_eq!(a.place.dig(&["b"]), "TIMEOUT");
+        let files = w.inspect("a")["files"]["resolv_conf"].to_string();
+        assert!(files.contains("192.0.2.53") && !files.contains("127.0.0.11"), "{files}");
+    });
+}

@@ -116,15 +116,8 @@ fn flushed_rules_and_lost_links_are_put_right_at_the_start() {
         }
         w.daemon.again();
         echo::open(lan, "192.0.2.1:8080", "a");
-        assert!(
-            a.place.ping(
-                &w.call("Network.Inspect", json!({"name": "n"}))["subnets"][0]["gateway"]
-                    .as_str()
-                    .expect("gw")
-                    .to_owned(),
-                "1"
-            )
-        );
+        let n = w.call("Network.Inspect", json!({"name": "n"}));
+        assert!(a.place.ping(n["subnets"][0]["gateway"].as_str().expect("gateway"), "1"));
     });
 }
 

@@ -71,9 +71,6 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    pub fn pid(&self) -> u32 {
-        self.child.lock().expect("lock").as_ref().map_or(0, Child::id)
-    }
     /// kill -9
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("lock").take() {

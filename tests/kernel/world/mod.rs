@@ -8,7 +8,7 @@ pub mod place;
 pub mod tool;
 
 pub use daemon::Daemon;
-pub use echo::{Echo, Proto, ask};
+pub use echo::Echo;
 pub use place::Place;
 pub use tool::{Skip, need, run};
 
