@@ -42,6 +42,10 @@ pub enum Message {
         sandbox: Id,
         cause: String,
     },
+    /// Somebody else changed what is ours in the kernel.
+    Drifted {
+        cause: String,
+    },
     Stop,
 }
 
@@ -133,10 +137,19 @@ impl Writer {
     fn turn(&mut self, batch: Vec<Message>) -> bool {
         let mut staged = Vec::new();
         let mut go_on = true;
+        // First of all, so that the calls of this batch find the kernel as it should be.
+        let drifted = batch.iter().rev().find_map(|message| match message {
+            Message::Drifted { cause } => Some(cause.clone()),
+            _ => None,
+        });
+        if let Some(cause) = drifted {
+            boot::repair(self, &cause);
+        }
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),
                 Message::Ended { sandbox, cause } => self.stage_end(sandbox, &cause, &mut staged),
+                Message::Drifted { .. } => {}
                 Message::Stop => go_on = false,
             }
         }

@@ -179,7 +179,6 @@ fn the_host_does_not_become_a_router() {
 
 /// Whoever flushes our rules must not open the host: the daemon notices and rebuilds.
 #[test]
-#[ignore = "nothing listens to nft::Watch yet: flushed tables come back at the next start only"]
 fn flushed_tables_come_back() {
     need(JUDGES);
     world_with_neighbours(|w, lan, wan| {

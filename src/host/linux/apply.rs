@@ -167,6 +167,7 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
         Item::Bridge(gone) => remove_bridge(linux, gone, applied),
         Item::Link(link) => remove_link(linux, link, all, applied),
         Item::Resolver(gone) => {
+            linux.resolving.remove(&gone.sandbox);
             let theirs = !all.iter().any(
                 |op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == gone.sandbox),
             );

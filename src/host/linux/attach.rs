@@ -85,6 +85,9 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
             }
         }
         let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..]))??;
+        if wanted.resolver {
+            linux.resolving.insert(*sandbox);
+        }
         applied.resolvers.extend(sockets.map(|(udp, tcp)| (*sandbox, udp, tcp)));
     }
     match ends.is_empty() {

@@ -1,4 +1,4 @@
-//! What stands in the kernel that bears our mark, as items to compare with what is wanted. Changes nothing.
+//! What stands in the kernel that bears our mark, as items to compare with what is wanted.
 use super::{
     forwarding,
     kernel::Linux,
@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
 };
 
-/// Names that cannot be read from the kernel are taken over from `wanted` where what can be read agrees.
+/// Changes nothing, but for tables that are gone or not whole. Names that cannot be read from the kernel are taken over from `wanted` where what can be read agrees.
 pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     let seen = observe::host(&mut linux.route, &linux.instance)?;
     let mut found = Vec::new();
@@ -37,9 +37,17 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(forgotten_namespaces(linux, wanted));
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
+        // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
+        // the tables half made.
         None => {
-            linux.rebuild(&[])?;
-            Vec::new()
+            let elements: Vec<Element> = wanted
+                .iter()
+                .filter_map(
+                    |item| if let Item::Element(element) = item { Some(element.clone()) } else { None },
+                )
+                .collect();
+            linux.rebuild(&elements)?;
+            elements
         }
     };
     // The guards belong to the forwarding switch, not to any network.
@@ -185,7 +193,7 @@ fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
         Item::Namespace(namespace) => namespaces.contains_key(&namespace.sandbox),
         Item::Hold(_) => held.contains(&item.key()),
         Item::VolumeMount(mount) => linux.volumes.is_mounted(&mount.volume),
-        Item::Resolver(_) => false,
+        Item::Resolver(resolver) => linux.resolving.contains(&resolver.sandbox),
         _ => false,
     };
     wanted.iter().filter(there).cloned().collect()
