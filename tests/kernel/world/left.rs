@@ -30,6 +30,7 @@ impl Found {
             ),
             ("sysctl", sysctls.iter().map(|key| sysctl(key)).collect()),
             ("listeners", listeners()),
+            ("interfaces that hear routers", hear_routers()),
         ]))
     }
 }
@@ -42,6 +43,13 @@ fn addresses(links: &serde_json::Value) -> Vec<String> {
         .flatten()
         .flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
     all.filter(|a| a["scope"] != "link").map(|a| format!("{}/{}", a["local"], a["prefixlen"])).collect()
+}
+
+/// accept_ra of every interface: forwarding makes them deaf unless it is raised.
+fn hear_routers() -> Vec<String> {
+    let folder = "/proc/sys/net/ipv6/conf";
+    let value = |name: &String| fs::read_to_string(format!("{folder}/{name}/accept_ra")).unwrap_or_default();
+    files(folder).iter().map(|name| format!("{name}={}", value(name).trim())).collect()
 }
 
 fn mounts() -> Vec<String> {
