@@ -60,7 +60,10 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         let cause = "its process or its network namespace has gone".to_owned();
         let _ = ended.send(Message::Ended { sandbox, cause });
     };
-    let host = Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell))?;
+    let drift: mpsc::Sender<Message> = queue.0.clone();
+    let tell_drift = move |cause| drop(drift.send(Message::Drifted { cause }));
+    let host =
+        Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell), Box::new(tell_drift))?;
     let published = Arc::new(Published::default());
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));

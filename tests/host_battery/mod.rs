@@ -5,7 +5,9 @@ use pontoon::{
     model::{
         Family, Id, IfName, Mac, Proto, Subnet,
         address::Cidr,
-        kernel::{Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route, Routes},
+        kernel::{
+            Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route, Routes,
+        },
     },
     plan::diff::diff,
 };
@@ -200,7 +202,8 @@ fn links_end(ground: &mut Ground<'_>) {
 }
 
 fn routes_move(ground: &mut Ground<'_>) {
-    let mut scene = vec![bridge(1), bridge(2), namespace(ground, 9), link(8, 9, 1, "eth0"), link(9, 9, 2, "eth1")];
+    let mut scene =
+        vec![bridge(1), bridge(2), namespace(ground, 9), link(8, 9, 1, "eth0"), link(9, 9, 2, "eth1")];
     scene.push(routes(9, 1, "eth0"));
     add(ground, &scene);
     let moved = [routes(9, 2, "eth1")];

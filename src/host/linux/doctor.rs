@@ -144,7 +144,7 @@ fn disk(root: &Path) -> Finding {
     let Ok(fs) = nix::sys::statvfs::statvfs(root) else {
         return problem("disk", format!("{} cannot be looked at", root.display()), "check the mount");
     };
-    let free = fs.blocks_available() as u64 * fs.fragment_size() as u64;
+    let free = fs.blocks_available() * fs.fragment_size();
     match free > 64 << 20 {
         true => ok("disk", format!("{} MiB are free below {}", free >> 20, root.display())),
         false => {

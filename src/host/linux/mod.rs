@@ -2,6 +2,7 @@
 mod apply;
 mod attach;
 pub mod doctor;
+mod drift;
 pub mod facts;
 pub mod files;
 pub mod forwarding;

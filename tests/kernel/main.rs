@@ -1,0 +1,27 @@
+//! The real daemon on the real kernel, judged by independent tools. Needs root.
+//!
+//! Every test makes its own world (see [`world`]): private network and mount namespaces in which nothing leads out,
+//! a daemon of its own, and at the end the proof that the kernel is left as it was found.
+mod world;
+
+mod api;
+mod attach;
+mod first_packet;
+mod instances;
+mod names;
+mod names_life;
+mod networks;
+mod networks_macvlan;
+mod networks_refused;
+mod no_br_netfilter;
+mod ports;
+mod ports_flows;
+mod ports_host;
+mod ports_many;
+mod protection;
+mod protection_modes;
+mod release;
+mod restart;
+mod spoofing;
+mod upstream;
+mod volumes;

@@ -1,0 +1,83 @@
+//! A sandbox speaks with its own addresses only.
+use crate::world::{Box, Echo, World, echo, need, world};
+use serde_json::json;
+
+/// a, b, and b's server.
+fn pair(w: &World, options: serde_json::Value) -> (Box, Box, Echo) {
+    let pools = json!([{"subnet": "10.9.0.0/24"}, {"subnet": "fd09::/64"}]);
+    w.dual("n", json!({"pools": pools, "options": options}));
+    let (a, b) = (w.sandbox("a", &["n"]), w.sandbox("b", &["n"]));
+    let echo = Echo::serve(&b.place, "b", 80);
+    (a, b, echo)
+}
+
+#[test]
+fn another_ip_is_dropped() {
+    need(&["ip", "nft"]);
+    world(|w| {
+        let (a, b, _echo) = pair(w, json!({}));
+        let targets = [format!("{}:80", b.ip), format!("[{}]:80", b.ip6)];
+        targets.iter().for_each(|to| drop(echo::open(&a.place, to, "b")));
+        for (cidr, to, target) in [
+            ("10.9.0.99/32", format!("{}/32", b.ip), &targets[0]),
+            ("fd09::99/128", format!("{}/128", b.ip6), &targets[1]),
+        ] {
+            a.place.run("ip", &["addr", "add", cidr, "dev", "eth0", "nodad"]);
+            a.place
+                .run("ip", &["route", "add", &to, "dev", "eth0", "src", cidr.split('/').next().expect("ip")]);
+            echo::closed(&a.place, target);
+            a.place.run("ip", &["route", "del", &to, "dev", "eth0"]);
+            a.place.run("ip", &["addr", "del", cidr, "dev", "eth0"]);
+            echo::open(&a.place, target, "b");
+        }
+    });
+}
+
+#[test]
+fn another_mac_is_dropped() {
+    need(&["ip", "nft"]);
+    world(|w| {
+        let (a, b, _echo) = pair(w, json!({}));
+        let own = a.place.link("eth0")["address"].as_str().expect("mac").to_owned();
+        a.place.run("ip", &["link", "set", "eth0", "address", "02:66:66:66:66:66"]);
+        echo::closed(&a.place, &format!("{}:80", b.ip));
+        a.place.run("ip", &["link", "set", "eth0", "address", &own]);
+        echo::open(&a.place, &format!("{}:80", b.ip), "b");
+    });
+}
+
+/// ARP with a neighbour's address: nobody may take over another's seat.
+#[test]
+fn a_false_arp_answer_is_not_believed() {
+    need(&["ip", "nft", "python3"]);
+    world(|w| {
+        let (a, b, _echo) = pair(w, json!({}));
+        let c = w.sandbox("c", &["n"]);
+        echo::open(&c.place, &format!("{}:80", b.ip), "b");
+        let code = "import socket,struct,sys\n\
+            s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW); s.bind(('eth0',0x806)); m=s.getsockname()[4]\n\
+            ip=socket.inet_aton(sys.argv[1]); t=socket.inet_aton(sys.argv[2])\n\
+            for op in (1,2):\n  s.send(b'\\xff'*6+m+struct.pack('!HHHBBH',0x806,1,0x800,6,4,op)+m+ip+b'\\xff'*6+(t if op==2 else ip))";
+        for _ in 0..3 {
+            a.place.run("python3", &["-c", code, &b.ip, &c.ip]);
+            a.place.run("python3", &["-c", code, "10.9.0.1", &c.ip]);
+        }
+        let bad = a.place.link("eth0")["address"].as_str().expect("mac").to_owned();
+        let known = c.place.run("ip", &["neigh"]);
+        let lies =
+            known.lines().filter(|line| line.contains(&bad) && !line.starts_with(&format!("{} ", a.ip)));
+        assert_eq!(lies.count(), 0, "{known}");
+        echo::open(&c.place, &format!("{}:80", b.ip), "b");
+    });
+}
+
+#[test]
+fn the_guard_can_be_switched_off() {
+    need(&["ip", "nft"]);
+    world(|w| {
+        let (a, b, _echo) = pair(w, json!({"guard": "false"}));
+        a.place.run("ip", &["addr", "add", "10.9.0.99/24", "dev", "eth0"]);
+        a.place.run("ip", &["route", "add", &format!("{}/32", b.ip), "dev", "eth0", "src", "10.9.0.99"]);
+        assert_eq!(echo::open(&a.place, &format!("{}:80", b.ip), "b"), "10.9.0.99");
+    });
+}
