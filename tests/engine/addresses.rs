@@ -40,7 +40,10 @@ fn the_one_asked_for() {
     assert_eq!(world.address("a", "small"), "10.3.0.3");
     assert_eq!(join(&world, "b"), "10.3.0.2");
     assert_eq!(join(&world, "c"), "10.3.0.4", "past the one asked for");
-    assert_eq!(world.seat("a", "small").mac.to_string(), pontoon::model::Mac::of_ipv4([10, 3, 0, 3].into()).to_string());
+    assert_eq!(
+        world.seat("a", "small").mac.to_string(),
+        pontoon::model::Mac::of_ipv4([10, 3, 0, 3].into()).to_string()
+    );
 }
 
 #[test]
@@ -55,7 +58,10 @@ fn never_those_set_aside() {
 #[test]
 fn both_families() {
     let world = World::new();
-    world.ok("Network.Create", json!({"name": "small", "pools": [{"subnet": "10.5.0.0/24"}, {"subnet": "fd00:5::/64"}]}));
+    world.ok(
+        "Network.Create",
+        json!({"name": "small", "pools": [{"subnet": "10.5.0.0/24"}, {"subnet": "fd00:5::/64"}]}),
+    );
     join(&world, "a");
     let addresses: Vec<String> = world.seat("a", "small").addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["10.5.0.2/24", "fd00:5::2/64"]);

@@ -11,10 +11,13 @@ fn together(world: &World, calls: &[(&str, Value)]) -> Vec<Result<(), String>> {
     let (begun, is_busy) = mpsc::channel();
     // The answer to a refused call is given on the writer's thread: it waits there until all others are queued.
     let nothing = command("Sandbox.Start", json!({"name": "nobody", "pid": 1}));
-    world.engine().submit(nothing, Box::new(move |_| {
-        let _ = begun.send(());
-        let _ = go.recv();
-    }));
+    world.engine().submit(
+        nothing,
+        Box::new(move |_| {
+            let _ = begun.send(());
+            let _ = go.recv();
+        }),
+    );
     is_busy.recv().expect("a busy writer");
     for (i, (method, body)) in calls.iter().enumerate() {
         let answer = answer.clone();
@@ -32,7 +35,10 @@ fn together(world: &World, calls: &[(&str, Value)]) -> Vec<Result<(), String>> {
 fn chain() -> Vec<(&'static str, Value)> {
     vec![
         ("Network.Create", json!({"name": "n", "pools": [{"subnet": "10.6.0.0/24"}]})),
-        ("Sandbox.Create", json!({"name": "s", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]})),
+        (
+            "Sandbox.Create",
+            json!({"name": "s", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]}),
+        ),
         ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "bridge"}})),
     ]
 }
@@ -55,7 +61,10 @@ fn all_the_way_back_in_one_batch() {
         ("Sandbox.Remove", json!({"name": "s"})),
         ("Network.Remove", json!({"name": "n"})),
         ("Network.Create", json!({"name": "n", "pools": [{"subnet": "10.6.0.0/24"}]})),
-        ("Sandbox.Create", json!({"name": "s", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]})),
+        (
+            "Sandbox.Create",
+            json!({"name": "s", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]}),
+        ),
     ];
     let replies = together(&world, &back);
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
@@ -87,13 +96,17 @@ fn what_stood_on_a_failure_is_decided_anew() {
 
 #[test]
 fn a_chosen_port_is_chosen_anew_within_a_batch() {
-    let world = World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_009, []));
+    let world =
+        World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_009, []));
     world.kernel.bind("nc (pid 9)", pontoon::model::Proto::Tcp, None, 40_000);
-    let replies = together(&world, &[
-        ("Sandbox.Create", json!({"name": "a", "ports": [{"port": 80}]})),
-        ("Network.Disconnect", json!({"sandbox": "a", "network": "bridge"})),
-        ("Sandbox.Create", json!({"name": "b", "ports": [{"port": 80}]})),
-    ]);
+    let replies = together(
+        &world,
+        &[
+            ("Sandbox.Create", json!({"name": "a", "ports": [{"port": 80}]})),
+            ("Network.Disconnect", json!({"sandbox": "a", "network": "bridge"})),
+            ("Sandbox.Create", json!({"name": "b", "ports": [{"port": 80}]})),
+        ],
+    );
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
     assert!(world.sandbox("a").networks.is_empty());
     converged(&world);
@@ -115,12 +128,15 @@ fn a_freed_name_inside_is_free_when_it_is_given_again() {
     let world = World::new();
     world.ok("Network.Create", json!({"name": "n"}));
     world.ok("Sandbox.Create", json!({"name": "s"}));
-    let replies = together(&world, &[
-        ("Network.Disconnect", json!({"sandbox": "s", "network": "bridge"})),
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "n"}})),
-        ("Network.Disconnect", json!({"sandbox": "s", "network": "n"})),
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "n"}})),
-    ]);
+    let replies = together(
+        &world,
+        &[
+            ("Network.Disconnect", json!({"sandbox": "s", "network": "bridge"})),
+            ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "n"}})),
+            ("Network.Disconnect", json!({"sandbox": "s", "network": "n"})),
+            ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "n"}})),
+        ],
+    );
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
     converged(&world);
 }

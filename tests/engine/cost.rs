@@ -5,7 +5,10 @@ use serde_json::json;
 /// Operations of an attach and a detach, one network, one port.
 fn cost(world: &World) -> (usize, usize) {
     world.kernel.take_log();
-    world.ok("Sandbox.Create", json!({"name": "probe", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "probe", "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 80}]}),
+    );
     let attach = world.kernel.take_log().len();
     world.ok("Sandbox.Remove", json!({"name": "probe"}));
     (attach, world.kernel.take_log().len())
@@ -18,7 +21,10 @@ fn an_attach_costs_the_same_beside_500() {
     let alone = cost(&world);
     for i in 0..500 {
         let ports = json!([{"port": 80, "host_port": 10_000 + i}]);
-        world.ok("Sandbox.Create", json!({"name": format!("s{i}"), "networks": [{"network": "n"}], "ports": ports}));
+        world.ok(
+            "Sandbox.Create",
+            json!({"name": format!("s{i}"), "networks": [{"network": "n"}], "ports": ports}),
+        );
         world.ok("Network.Create", json!({"name": format!("n{i}"), "pools": [{"subnet": format!("10.{}.{}.0/24", 100 + i / 250, i % 250)}]}));
     }
     assert_eq!(cost(&world), alone);

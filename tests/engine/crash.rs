@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 pub fn base() -> World {
     let world = World::new();
     world.ok("Network.Create", json!({"name": "front", "pools": [{"subnet": "10.1.0.0/24"}]}));
-    world.ok("Network.Create", json!({"name": "back", "pools": [{"subnet": "10.2.0.0/24"}, {"subnet": "fd00:2::/64"}]}));
+    world.ok(
+        "Network.Create",
+        json!({"name": "back", "pools": [{"subnet": "10.2.0.0/24"}, {"subnet": "fd00:2::/64"}]}),
+    );
     world.ok("Network.Create", json!({"name": "empty", "options": {"name": "emptybr"}}));
     world.ok("Volume.Create", json!({"name": "spare"}));
     world.ok("Volume.Create", json!({"name": "scratch", "options": {"type": "tmpfs", "device": "tmpfs"}}));
@@ -18,7 +21,10 @@ pub fn base() -> World {
     ]);
     let ports = json!([{"port": 80, "host_port": 8080}, {"port": 53, "host_port": 5353, "proto": "udp"}]);
     let networks = json!([{"network": "front"}, {"network": "back"}]);
-    world.ok("Sandbox.Create", json!({"name": "web", "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": true}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "web", "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": true}),
+    );
     world.ok("Sandbox.Create", json!({"name": "app", "networks": [{"network": "back"}], "netns": "/run/netns/given", "ports": [{"port": 1, "host_port": 9000}]}));
     world
 }
@@ -31,17 +37,38 @@ pub fn kinds() -> Vec<(&'static str, &'static str, Value)> {
         {"kind": "volume", "target": "/anonymous", "driver_options": {"type": "tmpfs", "device": "tmpfs"}},
     ]);
     let networks = json!([{"network": "front", "aliases": ["shop"]}, {"network": "back", "priority": 5}]);
-    let ports = json!([{"port": 80, "host_port": 80}, {"port": 7000, "host_port": 7000, "count": 9}, {"port": 443}]);
+    let ports =
+        json!([{"port": 80, "host_port": 80}, {"port": 7000, "host_port": 7000, "count": 9}, {"port": 443}]);
     vec![
-        ("create a network", "Network.Create", json!({"name": "new", "ipv6": true, "options": {"name": "newbr"}})),
+        (
+            "create a network",
+            "Network.Create",
+            json!({"name": "new", "ipv6": true, "options": {"name": "newbr"}}),
+        ),
         ("create an internal network", "Network.Create", json!({"name": "new", "internal": true})),
         ("remove a network", "Network.Remove", json!({"name": "empty"})),
-        ("create a sandbox", "Sandbox.Create", json!({"name": "new", "networks": networks, "ports": ports, "mounts": mounts})),
-        ("create a sandbox without network", "Sandbox.Create", json!({"name": "new", "networks": [{"network": "none"}]})),
-        ("share a sandbox", "Sandbox.Create", json!({"name": "new", "networks": [{"network": "sandbox:web"}]})),
+        (
+            "create a sandbox",
+            "Sandbox.Create",
+            json!({"name": "new", "networks": networks, "ports": ports, "mounts": mounts}),
+        ),
+        (
+            "create a sandbox without network",
+            "Sandbox.Create",
+            json!({"name": "new", "networks": [{"network": "none"}]}),
+        ),
+        (
+            "share a sandbox",
+            "Sandbox.Create",
+            json!({"name": "new", "networks": [{"network": "sandbox:web"}]}),
+        ),
         ("remove a sandbox", "Sandbox.Remove", json!({"name": "web"})),
         ("remove a runtime's sandbox", "Sandbox.Remove", json!({"name": "app", "volumes": true})),
-        ("connect", "Network.Connect", json!({"sandbox": "app", "endpoint": {"network": "front", "priority": 9}})),
+        (
+            "connect",
+            "Network.Connect",
+            json!({"sandbox": "app", "endpoint": {"network": "front", "priority": 9}}),
+        ),
         ("disconnect", "Network.Disconnect", json!({"sandbox": "web", "network": "back"})),
         ("disconnect the last", "Network.Disconnect", json!({"sandbox": "app", "network": "back"})),
         ("start", "Sandbox.Start", json!({"name": "web", "pid": 41})),
@@ -59,7 +86,8 @@ fn mended(world: &World, what: &str, (method, body): (&str, &Value)) {
     world.volume("scratch");
     let again = world.run(command(method, body.clone()));
     if let Err(error) = &again {
-        let fine = ["already", "not found", "not connected"].iter().any(|words| error.message.contains(words));
+        let fine =
+            ["already", "not found", "not connected"].iter().any(|words| error.message.contains(words));
         assert!(fine, "{what}, again: {error}");
     }
     converged(world);

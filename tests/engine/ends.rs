@@ -4,7 +4,10 @@ use serde_json::json;
 use std::{path::Path, sync::mpsc};
 
 fn running(world: &World, name: &str, pid: u32) {
-    world.ok("Sandbox.Create", json!({"name": name, "auto_remove": true, "mounts": [{"kind": "volume", "target": "/d"}]}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": name, "auto_remove": true, "mounts": [{"kind": "volume", "target": "/d"}]}),
+    );
     world.ok("Sandbox.Start", json!({"name": name, "pid": pid}));
 }
 
@@ -25,7 +28,10 @@ fn a_process_that_ends_releases_its_sandbox() {
 fn a_namespace_that_vanishes_releases_its_sandbox() {
     let world = World::new();
     world.kernel.make_namespace("/run/netns/x");
-    world.ok("Sandbox.Create", json!({"name": "a", "netns": "/run/netns/x", "ports": [{"port": 80, "host_port": 80}]}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "a", "netns": "/run/netns/x", "ports": [{"port": 80, "host_port": 80}]}),
+    );
     world.kernel.remove_namespace(Path::new("/run/netns/x"));
     world.until("the release", |world| !world.has_sandbox("a"));
     converged(&world);
@@ -63,7 +69,8 @@ fn everybody_who_waits_is_answered() {
     running(&world, "a", 7);
     let (send, receive) = mpsc::channel();
     for force in [false, false, true] {
-        let (send, remove) = (send.clone(), crate::support::command("Sandbox.Remove", json!({"name": "a", "force": force})));
+        let (send, remove) =
+            (send.clone(), crate::support::command("Sandbox.Remove", json!({"name": "a", "force": force})));
         world.engine().submit(remove, Box::new(move |reply| drop(send.send(reply))));
     }
     for _ in 0..3 {

@@ -17,7 +17,8 @@ fn leads_to(world: &World, port: u16) -> Vec<String> {
 
 #[test]
 fn a_chosen_port_that_a_program_has_is_chosen_anew() {
-    let world = World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_009, []));
+    let world =
+        World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_009, []));
     for port in 40_000..40_003 {
         assert!(world.kernel.bind("nc (pid 9)", Proto::Tcp, None, port));
     }
@@ -28,7 +29,8 @@ fn a_chosen_port_that_a_program_has_is_chosen_anew() {
 
 #[test]
 fn after_some_rounds_it_gives_up_and_says_who_has_it() {
-    let world = World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_002, []));
+    let world =
+        World::with(|settings| settings.ephemeral = pontoon::ipam::Ephemeral::new(40_000, 40_002, []));
     for port in 40_000..=40_002 {
         assert!(world.kernel.bind("nc (pid 9)", Proto::Tcp, None, port));
     }
@@ -50,20 +52,43 @@ fn a_published_port_is_reserved() {
 #[test]
 fn ports_and_default_route_move_with_the_networks() {
     let world = World::new();
-    for (name, subnet, internal) in [("a", "10.1.0.0/24", false), ("b", "10.2.0.0/24", false), ("c", "10.3.0.0/24", true)] {
-        world.ok("Network.Create", json!({"name": name, "internal": internal, "pools": [{"subnet": subnet}]}));
+    for (name, subnet, internal) in
+        [("a", "10.1.0.0/24", false), ("b", "10.2.0.0/24", false), ("c", "10.3.0.0/24", true)]
+    {
+        world
+            .ok("Network.Create", json!({"name": name, "internal": internal, "pools": [{"subnet": subnet}]}));
     }
     let ports = json!([{"port": 80, "host_port": 8080}]);
     world.ok("Sandbox.Create", json!({"name": "s", "networks": [{"network": "b"}], "ports": ports}));
     let through = |world: &World| world.sandbox("s").gateway_network.map(|name| name.to_string());
     let steps = [
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "c", "priority": 99}}), Some("b"), vec!["10.2.0.2:80"]),
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "a"}}), Some("a"), vec!["10.1.0.2:80"]),
+        (
+            "Network.Connect",
+            json!({"sandbox": "s", "endpoint": {"network": "c", "priority": 99}}),
+            Some("b"),
+            vec!["10.2.0.2:80"],
+        ),
+        (
+            "Network.Connect",
+            json!({"sandbox": "s", "endpoint": {"network": "a"}}),
+            Some("a"),
+            vec!["10.1.0.2:80"],
+        ),
         ("Network.Disconnect", json!({"sandbox": "s", "network": "b"}), Some("a"), vec!["10.1.0.2:80"]),
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "b", "priority": 1}}), Some("b"), vec!["10.2.0.3:80"]),
+        (
+            "Network.Connect",
+            json!({"sandbox": "s", "endpoint": {"network": "b", "priority": 1}}),
+            Some("b"),
+            vec!["10.2.0.3:80"],
+        ),
         ("Network.Disconnect", json!({"sandbox": "s", "network": "b"}), Some("a"), vec!["10.1.0.2:80"]),
         ("Network.Disconnect", json!({"sandbox": "s", "network": "a"}), None, vec![]),
-        ("Network.Connect", json!({"sandbox": "s", "endpoint": {"network": "b"}}), Some("b"), vec!["10.2.0.4:80"]),
+        (
+            "Network.Connect",
+            json!({"sandbox": "s", "endpoint": {"network": "b"}}),
+            Some("b"),
+            vec!["10.2.0.4:80"],
+        ),
     ];
     for (method, body, gateway, to) in steps {
         let step = format!("{method} {body}");

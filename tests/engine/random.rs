@@ -35,12 +35,15 @@ fn mounts() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(json!([])),
         Just(json!([{"kind": "volume", "source": "v0", "target": "/d"}])),
-        Just(json!([{"kind": "volume", "target": "/d", "driver_options": {"type": "tmpfs", "device": "tmpfs"}}])),
+        Just(
+            json!([{"kind": "volume", "target": "/d", "driver_options": {"type": "tmpfs", "device": "tmpfs"}}])
+        ),
     ]
 }
 
 fn call() -> impl Strategy<Value = Step> {
-    let create = (name(), prop::collection::vec((network(), -1..2i32), 1..3), ports(), mounts(), any::<bool>());
+    let create =
+        (name(), prop::collection::vec((network(), -1..2i32), 1..3), ports(), mounts(), any::<bool>());
     let create = create.prop_map(|(name, networks, ports, mounts, auto_remove)| {
         let networks: Vec<Value> = networks.iter().map(|(n, p)| json!({"network": n, "priority": p})).collect();
         ("Sandbox.Create", json!({"name": name, "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": auto_remove}))

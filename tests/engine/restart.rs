@@ -61,7 +61,8 @@ fn what_ended_meanwhile_is_released() {
     let left: Vec<bool> =
         ["web", "app", "run", "beside", "replaced"].iter().map(|name| world.has_sandbox(name)).collect();
     assert_eq!(left, [true, true, false, false, false]);
-    let told: Vec<_> = world.events().iter().filter(|e| e.action == "release").map(|e| e.name.clone()).collect();
+    let told: Vec<_> =
+        world.events().iter().filter(|e| e.action == "release").map(|e| e.name.clone()).collect();
     assert_eq!(told.len(), 3, "{told:?}");
 }
 
@@ -79,7 +80,10 @@ fn drift_is_mended_at_the_next_start() {
                 world.kernel.delete_interface(&end);
             }),
         ),
-        ("a sandbox lost its address", Box::new(|world| world.kernel.strip_link(world.seat("web", "front").id))),
+        (
+            "a sandbox lost its address",
+            Box::new(|world| world.kernel.strip_link(world.seat("web", "front").id)),
+        ),
     ];
     for (what, damage) in damages {
         let mut world = base();

@@ -23,7 +23,10 @@ fn names_come_and_go_with_seats() {
     world.ok("Sandbox.Create", json!({"name": "web", "networks": [{"network": "front"}]}));
     assert_eq!(finds(&world, "web", "db"), Vec::<String>::new(), "no network in common");
     let links = json!({"pg": "db"});
-    world.ok("Network.Connect", json!({"sandbox": "web", "endpoint": {"network": "back", "links": links, "aliases": ["store"]}}));
+    world.ok(
+        "Network.Connect",
+        json!({"sandbox": "web", "endpoint": {"network": "back", "links": links, "aliases": ["store"]}}),
+    );
     let short = world.sandbox("db").id.short();
     for name in ["db", "postgres", "pg", "db.back", short.as_str()] {
         assert_eq!(finds(&world, "web", name), ["10.2.0.2"], "{name}");

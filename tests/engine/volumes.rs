@@ -35,7 +35,11 @@ fn anonymous_ones_go_if_asked_to() {
         world.ok("Sandbox.Create", json!({"name": "a", "mounts": mounts, "auto_remove": auto_remove}));
         assert_eq!((count(&world), mounted(&world)), (1, 1));
         world.ok("Sandbox.Remove", json!({"name": "a", "volumes": volumes}));
-        assert_eq!((count(&world), mounted(&world)), (left, 0), "auto_remove {auto_remove}, volumes {volumes}");
+        assert_eq!(
+            (count(&world), mounted(&world)),
+            (left, 0),
+            "auto_remove {auto_remove}, volumes {volumes}"
+        );
         converged(&world);
     }
 }
@@ -62,7 +66,10 @@ fn prune() {
     let world = World::new();
     world.ok("Volume.Create", json!({"name": "named"}));
     world.ok("Volume.Create", json!({}));
-    world.ok("Sandbox.Create", json!({"name": "a", "mounts": [{"kind": "volume", "source": "used", "target": "/d"}]}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "a", "mounts": [{"kind": "volume", "source": "used", "target": "/d"}]}),
+    );
     world.ok("Volume.Prune", json!({}));
     assert_eq!(count(&world), 2);
     world.ok("Volume.Prune", json!({"all": true}));

@@ -3,8 +3,11 @@
 use pontoon::{
     host::Host,
     model::{
-        Family, Id, IfName, Mac, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route, Routes},
+        Family, Id, IfName, Mac, Proto, Subnet,
+        address::Cidr,
+        kernel::{
+            Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route, Routes,
+        },
     },
     plan::diff::diff,
 };
@@ -42,8 +45,13 @@ fn name(text: &str) -> IfName {
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
+/// Address `n` of the network that bridge `on` is for.
+fn cidr(on: u8, n: u8) -> Cidr {
+    let subnet: Subnet = format!("10.250.{on}.0/24").parse().expect("a subnet");
+    subnet.with(ip(&format!("10.250.{on}.{n}")))
+}
 fn bridge(n: u8) -> Item {
-    let addresses = vec![format!("10.250.{n}.1/24").parse().expect("an address")];
+    let addresses = vec![cidr(n, 1)];
     Item::Bridge(Bridge {
         network: id(n),
         name: name(&format!("ptbat{n}")),
@@ -68,7 +76,7 @@ fn link(n: u8, sandbox: u8, on: u8, inside: &str) -> Item {
         name: name(inside),
         mac: Mac([2, 0, 0, 0, 1, n]),
         mtu: None,
-        addresses: vec![format!("10.250.{on}.{n}/24").parse().expect("an address")],
+        addresses: vec![cidr(on, n)],
         ipv6: false,
         neighbours: vec![(ip(&format!("10.250.{on}.1")), Mac([2, 0, 0, 0, 0, on]))],
     })
@@ -194,7 +202,8 @@ fn links_end(ground: &mut Ground<'_>) {
 }
 
 fn routes_move(ground: &mut Ground<'_>) {
-    let mut scene = vec![bridge(1), bridge(2), namespace(ground, 9), link(8, 9, 1, "eth0"), link(9, 9, 2, "eth1")];
+    let mut scene =
+        vec![bridge(1), bridge(2), namespace(ground, 9), link(8, 9, 1, "eth0"), link(9, 9, 2, "eth1")];
     scene.push(routes(9, 1, "eth0"));
     add(ground, &scene);
     let moved = [routes(9, 2, "eth1")];

@@ -29,8 +29,9 @@ fn key(element: &Element) -> Element {
 impl Machine {
     /// Equal ones are fine; a key with another value, or an overlapping range, is EEXIST.
     pub fn add_element(&mut self, element: &Element) -> Result<()> {
-        let exists =
-            |other: &Element| Err(Error::conflict(format!("add {element:?}: File exists: {other:?} is there")));
+        let exists = |other: &Element| {
+            Err(Error::conflict(format!("add {element:?}: File exists: {other:?} is there")))
+        };
         let key = key(element);
         match self.elements.get(&key) {
             Some(other) if other == element => return Ok(()),

@@ -18,7 +18,10 @@ use std::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum File {
     /// A network namespace; `ours`: we made it.
-    Namespace { inode: u64, ours: bool },
+    Namespace {
+        inode: u64,
+        ours: bool,
+    },
     /// The namespace of the host.
     Home,
     Plain,

@@ -91,7 +91,10 @@ fn nothing_twice(view: &View) {
             let network = view.network(endpoint.network).expect("a network behind every endpoint");
             for address in endpoint.addresses() {
                 assert!(network.pool_of(address).is_some(), "{address} is not of {}", network.name);
-                assert!(network.pools.iter().all(|pool| pool.gateway != Some(address)), "{address} is a gateway");
+                assert!(
+                    network.pools.iter().all(|pool| pool.gateway != Some(address)),
+                    "{address} is a gateway"
+                );
                 let before = addresses.insert((network.id, address), sandbox.name.clone());
                 assert_eq!(before, None, "{address} twice");
             }
@@ -111,7 +114,11 @@ fn nothing_twice(view: &View) {
         for other in &networks[i + 1..] {
             assert_ne!(network.name, other.name, "a network's name twice");
             for pool in &network.pools {
-                assert!(!other.pools.iter().any(|o| o.subnet.overlaps(&pool.subnet)), "{} twice", pool.subnet);
+                assert!(
+                    !other.pools.iter().any(|o| o.subnet.overlaps(&pool.subnet)),
+                    "{} twice",
+                    pool.subnet
+                );
             }
         }
     }

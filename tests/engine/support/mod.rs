@@ -48,7 +48,9 @@ pub fn refuses(world: &World, cases: Vec<Refusal>) {
         match world.run(command(case.method, case.body)) {
             Ok(reply) => wrong.push(format!("{call}\n  was done: {reply:?}")),
             Err(error) if error.kind == case.kind && error.to_string() == case.message => {}
-            Err(error) => wrong.push(format!("{call}\n  {:?} {error}\n  {:?} {}", error.kind, case.kind, case.message)),
+            Err(error) => {
+                wrong.push(format!("{call}\n  {:?} {error}\n  {:?} {}", error.kind, case.kind, case.message))
+            }
         }
         let after = snapshot(world);
         if before != after {

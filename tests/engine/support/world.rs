@@ -181,10 +181,6 @@ impl World {
             other => panic!("volume {name}: {other:?}"),
         }
     }
-    /// The promise behind a sandbox.
-    pub fn promised(&self, name: &str) -> Arc<Sandbox> {
-        self.engine().view().find_sandbox(name).expect("a sandbox")
-    }
     pub fn has_sandbox(&self, name: &str) -> bool {
         self.engine().view().find_sandbox(name).is_ok()
     }
