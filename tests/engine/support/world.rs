@@ -9,7 +9,7 @@ use pontoon::{
     host::fake::Kernel,
     ipam::{Ephemeral, default_pools},
     model::{
-        Command, Event, Reply, Sandbox,
+        Command, Event, Reply,
         command::Which,
         reply::{EndpointInfo, NetworkInfo, SandboxInfo, VolumeInfo},
     },
