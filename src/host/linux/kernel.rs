@@ -92,7 +92,7 @@ impl Linux {
 
     /// The way to open sockets, for DNS upstreams.
     pub fn sockets(&self) -> Result<Sockets> {
-        Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()?, home: Home::here()? })
+        Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()? })
     }
 }
 
@@ -178,22 +178,15 @@ impl Host for Linux {
 pub struct Sockets {
     namespaces: Namespaces,
     opener: Opener,
-    home: Home,
 }
 
 impl Sockets {
     /// A non-blocking socket connected to `to`; in the sandbox's namespace if one is named.
     pub fn open(&self, sandbox: Option<Id>, transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
-        let namespace = match sandbox {
-            None => self.home.as_fd().try_clone_to_owned()?,
-            Some(id) => {
-                let namespaces = self.namespaces.lock();
-                let fd = namespaces
-                    .get(&id)
-                    .ok_or_else(|| io::Error::other(Error::not_found("the sandbox is gone")))?;
-                fd.try_clone()?
-            }
-        };
+        // The DNS thread asks for these itself, and stays at home.
+        let Some(id) = sandbox else { return namespace::connected(transport, to) };
+        let gone = || io::Error::other(Error::not_found("the sandbox is gone"));
+        let namespace = self.namespaces.lock().get(&id).ok_or_else(gone)?.try_clone()?;
         self.opener.open_in(namespace.as_fd(), transport, to)
     }
 }
