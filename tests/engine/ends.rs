@@ -146,8 +146,7 @@ fn a_failure_is_told_when_its_traces_are_gone() {
     let (send, receive) = mpsc::channel();
     let command = crate::support::command("Sandbox.Create", create.clone());
     world.engine().submit(command, Box::new(move |reply| drop(send.send(reply))));
-    // The writer has undone it when it refuses the next call.
-    world.refused("Sandbox.Start", json!({"name": "nobody", "pid": 1}));
+    world.settle();
     assert!(receive.try_recv().is_err(), "eth0 is still in the runtime's namespace");
     assert_eq!(world.kernel.dig(), 1);
     let error = receive.recv().expect("an answer").expect_err("a failure");
