@@ -87,7 +87,7 @@ fn mended(world: &World, what: &str, (method, body): (&str, &Value)) {
     let again = world.run(command(method, body.clone()));
     if let Err(error) = &again {
         let fine =
-            ["already", "not found", "not connected"].iter().any(|words| error.message.contains(words));
+            ["already", "not found", "not connected"].iter().any(|words| error.to_string().contains(words));
         assert!(fine, "{what}, again: {error}");
     }
     converged(world);

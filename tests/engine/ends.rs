@@ -1,5 +1,6 @@
 //! Sandboxes that end: by a call that waits, by themselves, while others share them.
 use crate::support::{World, converged};
+use pontoon::model::kernel::{Item, Op};
 use serde_json::json;
 use std::{path::Path, sync::mpsc};
 
@@ -90,6 +91,8 @@ fn nobody_waits_for_what_another_removed() {
     let first = send.clone();
     let remove = || crate::support::command("Sandbox.Remove", json!({"name": "a"}));
     world.engine().submit(remove(), Box::new(move |reply| drop(first.send(reply))));
+    // When this is refused the removal waits.
+    world.refused("Sandbox.Start", json!({"name": "nobody", "pid": 1}));
     world.kernel.end_unseen(7);
     world.engine().submit(remove(), Box::new(move |reply| drop(send.send(reply))));
     for _ in 0..2 {
@@ -124,5 +127,31 @@ fn the_answer_waits_until_the_link_is_gone() {
     assert!(receive.try_recv().is_err(), "not yet");
     world.until("the burial", |world| world.kernel.dig() > 0);
     assert!(receive.recv().expect("an answer").is_ok());
+    converged(&world);
+}
+
+#[test]
+fn a_failure_is_told_when_its_traces_are_gone() {
+    let world = World::new();
+    world.kernel.make_namespace("/run/netns/x");
+    let create = json!({"name": "a", "netns": "/run/netns/x"});
+    world.kernel.take_log();
+    world.ok("Sandbox.Create", create.clone());
+    let routes = world.kernel.take_log().iter().position(|op| matches!(op, Op::Add(Item::Routes(_))));
+    world.ok("Sandbox.Remove", json!({"name": "a"}));
+
+    world.kernel.defer_burials(true);
+    let routes = routes.expect("a default route") as u64;
+    world.kernel.fail_after(routes, pontoon::error::Error::exhausted("no buffer space"));
+    let (send, receive) = mpsc::channel();
+    let command = crate::support::command("Sandbox.Create", create.clone());
+    world.engine().submit(command, Box::new(move |reply| drop(send.send(reply))));
+    world.settle();
+    assert!(receive.try_recv().is_err(), "eth0 is still in the runtime's namespace");
+    assert_eq!(world.kernel.dig(), 1);
+    let error = receive.recv().expect("an answer").expect_err("a failure");
+    assert_eq!(error.to_string(), "no buffer space");
+    world.kernel.defer_burials(false);
+    world.ok("Sandbox.Create", create);
     converged(&world);
 }

@@ -73,14 +73,14 @@ fn create_options() {
         refusals! {
             "Network.Create" {"name": "n", "options": {"name": "appbr"}} => Conflict "bridge name appbr is taken by network app: choose another"
             "Network.Create" {"name": "n", "options": {"name": "docker0"}} => Conflict "bridge name docker0 is taken by an interface of the host: choose another"
-            "Network.Create" {"name": "n", "options": {"colour": "red"}} => Invalid "?"
-            "Network.Create" {"name": "n", "options": {"mtu": "many"}} => Invalid "?"
+            "Network.Create" {"name": "n", "options": {"colour": "red"}} => Invalid "unknown option \"colour\": known are name, mtu, icc, masquerade, gateway-mode, gateway-mode-ipv6, host-binding, inhibit-ipv4, trusted, ifprefix, host-ip, host-ip6, guard, ipv4, ipv6, default-bridge, advertise-count, advertise-ms"
+            "Network.Create" {"name": "n", "options": {"mtu": "many"}} => Invalid "invalid option mtu=many: it must be a number of bytes from 68 to 65535"
             "Network.Create" {"name": "n", "options": {"mtu": "1000"}, "ipv6": true} => Invalid "invalid mtu 1000: a network with IPv6 needs at least 1280"
-            "Network.Create" {"name": "n", "options": {"icc": "perhaps"}} => Invalid "?"
-            "Network.Create" {"name": "n", "options": {"name": "a/b"}} => Invalid "?"
-            "Network.Create" {"name": "n", "options": {"gateway-mode": "isolated"}} => Invalid "?"
-            "Network.Create" {"name": "n", "options": {"gateway-mode": "open"}} => Invalid "?"
-            "Network.Create" {"name": "n", "options": {"mtu": "1400", "com.docker.network.driver.mtu": "1300"}} => Invalid "?"
+            "Network.Create" {"name": "n", "options": {"icc": "perhaps"}} => Invalid "invalid option icc=perhaps: it must be true or false"
+            "Network.Create" {"name": "n", "options": {"name": "a/b"}} => Invalid "invalid option name=a/b: it must be an interface name of 1 to 15 characters"
+            "Network.Create" {"name": "n", "options": {"gateway-mode": "isolated"}} => Invalid "option gateway-mode=isolated needs an internal network: add --internal"
+            "Network.Create" {"name": "n", "options": {"gateway-mode": "open"}} => Invalid "invalid option gateway-mode=open: it must be one of nat, nat-unprotected, routed, isolated"
+            "Network.Create" {"name": "n", "options": {"mtu": "1400", "com.docker.network.driver.mtu": "1300"}} => Invalid "option com.docker.network.driver.mtu=1300 contradicts mtu=1400: they are the same setting, give one"
         },
     );
 }

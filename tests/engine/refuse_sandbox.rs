@@ -16,7 +16,7 @@ fn surroundings() -> World {
     world.kernel.make_namespace("/run/netns/free");
     world.kernel.make_file("/etc/passwd");
     world.kernel.make_home("/proc/1/ns/net");
-    let web = json!({"name": "web", "networks": [{"network": "app", "ip": "10.9.0.7"}], "netns": "/run/netns/known", "ports": [{"port": 80, "host_port": 8080}]});
+    let web = json!({"name": "web", "id": "1".repeat(64), "networks": [{"network": "app", "ip": "10.9.0.7"}], "netns": "/run/netns/known", "ports": [{"port": 80, "host_port": 8080}]});
     world.ok("Sandbox.Create", web);
     world
 }
@@ -26,7 +26,7 @@ fn create() {
     refuses(
         &surroundings(),
         refusals! {
-            "Sandbox.Create" {"name": "web"} => Conflict "?"
+            "Sandbox.Create" {"name": "web"} => Conflict "the name web is already in use by sandbox 111111111111: remove it with `pontoon sandbox rm web` or choose another"
             "Sandbox.Create" {"name": "-x"} => Invalid "invalid name \"-x\": use letters, digits, '_', '.' and '-', the first a letter or a digit, at most 255"
             "Sandbox.Create" {"name": "s", "hostname": "a b"} => Invalid "invalid hostname \"a b\": see hostname(7)"
             "Sandbox.Create" {"name": "s", "networks": [{"network": "nix"}]} => NotFound "network nix not found: `pontoon network ls` lists them"
@@ -72,14 +72,14 @@ fn create_with_ports() {
             "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 8080}]} => Conflict "host port 0.0.0.0:8080/tcp is already published by sandbox web: choose another or remove that sandbox"
             "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 8080, "host_ip": "127.0.0.1"}]} => Conflict "host port 0.0.0.0:8080/tcp is already published by sandbox web: choose another or remove that sandbox"
             "Sandbox.Create" {"name": "s", "ports": [{"port": 81, "host_port": 81}, {"port": 80, "host_port": 8079, "count": 3}]} => Conflict "host port 0.0.0.0:8080/tcp is already published by sandbox web: choose another or remove that sandbox"
-            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90}, {"port": 81, "host_port": 90}]} => Conflict "?"
+            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90}, {"port": 81, "host_port": 90}]} => Conflict "host port 0.0.0.0:90/tcp is already published by sandbox s: choose another or remove that sandbox"
             "Sandbox.Create" {"name": "s", "ports": [{"port": 6379, "host_port": 6379}]} => Conflict "port 6379/tcp is in use on the host by redis-server (pid 123)"
             "Sandbox.Create" {"name": "s", "ports": [{"port": 6379, "host_port": 6379, "host_ip": "127.0.0.1"}]} => Conflict "port 6379/tcp is in use on 127.0.0.1 by redis-server (pid 123)"
             "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 8080, "host_port_end": 8080}]} => Conflict "host port 0.0.0.0:8080/tcp is already published by sandbox web: choose another or remove that sandbox"
-            "Sandbox.Create" {"name": "s", "ports": [{"port": 0}]} => Invalid "?"
-            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90, "host_port_end": 80}]} => Invalid "?"
-            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 65530, "count": 7}]} => Invalid "?"
-            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90, "host_port_end": 95, "count": 2}]} => Invalid "?"
+            "Sandbox.Create" {"name": "s", "ports": [{"port": 0}]} => Invalid "invalid port 0/tcp: ports are numbered from 1 to 65535"
+            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90, "host_port_end": 80}]} => Invalid "invalid port 90-80:80/tcp: the range of host ports is reversed, write 80-90"
+            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 65530, "count": 7}]} => Invalid "invalid port 65530-65535:80-86/tcp: 7 ports from there on would pass 65535"
+            "Sandbox.Create" {"name": "s", "ports": [{"port": 80, "host_port": 90, "host_port_end": 95, "count": 2}]} => Invalid "invalid port 90-95:80-81/tcp: 6 host ports cannot lead to 2 ports"
         },
     );
     // What the refused ones had half taken can be had.

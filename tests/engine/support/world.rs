@@ -9,7 +9,7 @@ use pontoon::{
     host::fake::Kernel,
     ipam::{Ephemeral, default_pools},
     model::{
-        Command, Event, Reply, Sandbox,
+        Command, Event, Reply,
         command::Which,
         reply::{EndpointInfo, NetworkInfo, SandboxInfo, VolumeInfo},
     },
@@ -195,6 +195,13 @@ impl World {
     }
     pub fn events(&self) -> Vec<Arc<Event>> {
         self.engine().events.listen(Some("2026-01-01T00:00:00Z")).0
+    }
+    /// Waits for whatever was told to the writer before. The first refusal may share a batch with it and come early; the
+    /// second one is of a later batch.
+    pub fn settle(&self) {
+        for _ in 0..2 {
+            let _ = self.call("Sandbox.Start", serde_json::json!({"name": "nobody", "pid": 1}));
+        }
     }
     /// Waits until what has been told to the writer shows.
     pub fn until(&self, what: &str, there: impl Fn(&Self) -> bool) {
