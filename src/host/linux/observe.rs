@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     model::{
         Family, Id, IfName,
-        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes},
+        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes, VolumeMount},
     },
 };
 use std::{
@@ -35,6 +35,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(strangers(&seen.ends, wanted));
     found.extend(in_this_process(linux, wanted));
     found.extend(forgotten_namespaces(linux, wanted));
+    found.extend(mounted_volumes(linux, wanted));
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
         // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
@@ -192,11 +193,19 @@ fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     let there = |item: &&Item| match item {
         Item::Namespace(namespace) => namespaces.contains_key(&namespace.sandbox),
         Item::Hold(_) => held.contains(&item.key()),
-        Item::VolumeMount(mount) => linux.volumes.is_mounted(&mount.volume),
         Item::Resolver(resolver) => linux.resolving.contains(&resolver.sandbox),
         _ => false,
     };
     wanted.iter().filter(there).cloned().collect()
+}
+
+/// A volume's mount is what it should be if it is there: its options never change.
+fn mounted_volumes(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
+    let wish =
+        |name: &str| wanted.iter().find(|item| matches!(item, Item::VolumeMount(m) if m.volume == name));
+    let stranger = |volume: String| Item::VolumeMount(VolumeMount { volume, options: Default::default() });
+    let mounted = linux.volumes.mounted().into_iter();
+    mounted.map(|name| wish(&name).cloned().unwrap_or_else(|| stranger(name))).collect()
 }
 
 /// Namespace files of ours that no sandbox has any more.
