@@ -13,6 +13,7 @@
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native | holds state |
 //! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, touches the kernel |
+//! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
 //! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |
 //! | [`client`], [`cli`] | the native API from the other end, and the command line | touches the kernel itself |
 //!
@@ -38,6 +39,7 @@ pub mod error;
 pub mod host;
 pub mod ipam;
 pub mod model;
+pub mod oci;
 pub mod plan;
 pub mod store;
 pub mod volume;

@@ -22,9 +22,27 @@ const CONTAINER: &str = "io.pontoon.container";
 pub struct Owner<'a> {
     pub doorway: &'a str,
     pub container: &'a str,
+    /// A name that is taken is an error; else the sandbox goes by its id then.
+    pub insists_on_name: bool,
 }
 
-impl Owner<'_> {
+impl<'a> Owner<'a> {
+    pub fn new(doorway: &'a str, container: &'a str) -> Self {
+        Owner { doorway, container, insists_on_name: false }
+    }
+    /// The runtime's own id, or one that follows from it: there is no second way to find a sandbox again.
+    fn id(&self) -> Id {
+        Id::parse(self.container).unwrap_or_else(|_| {
+            let half = |seed: u8| {
+                let text = [self.doorway.as_bytes(), &[seed], self.container.as_bytes()].concat();
+                fnv(&text).to_be_bytes()
+            };
+            let mut bytes = [0; 32];
+            bytes[..16].copy_from_slice(&half(0));
+            bytes[16..].copy_from_slice(&half(1));
+            Id::from_bytes(bytes)
+        })
+    }
     fn owns(&self, sandbox: &SandboxInfo) -> bool {
         let is = |key: &str, value: &str| sandbox.labels.get(key).is_some_and(|found| found == value);
         is(DOORWAY, self.doorway) && is(CONTAINER, self.container)
@@ -39,11 +57,10 @@ pub fn container(sandbox: &SandboxInfo) -> Option<&str> {
 impl Client {
     /// The owner's sandbox, if there is one.
     pub fn sandbox_of(&self, owner: Owner<'_>) -> Result<Option<SandboxInfo>> {
-        let found = self.call(&Command::SandboxInspect(Which::new(owner.container)));
-        // A short id may be the beginning of somebody else's, or of several.
+        let found = self.call(&Command::SandboxInspect(Which::new(owner.id().to_string())));
         match found {
             Ok(sandbox) if owner.owns(&sandbox) => Ok(Some(sandbox)),
-            Err(error) if !matches!(error.kind, Kind::NotFound | Kind::Invalid) => Err(error),
+            Err(error) if error.kind != Kind::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(None),
         }
     }
@@ -79,7 +96,7 @@ impl Client {
             match self.sandbox_of(owner)? {
                 Some(sandbox) if lives_in(&sandbox, &netns) => return self.join(&sandbox, request),
                 Some(stale) => self.remove(&stale)?,
-                None if request.id.is_some() && request.name.is_some() => request.name = None,
+                None if request.name.is_some() && !owner.insists_on_name => request.name = None,
                 None => return Err(error),
             }
         }
@@ -141,14 +158,21 @@ fn gone_is_fine<T>(result: Result<T>) -> Result<()> {
     }
 }
 
-/// A full id becomes the sandbox's own, and leaves the name to the request; any other id is its name.
+/// Without a name of its own it goes by the runtime's id.
 fn name(owner: Owner<'_>, request: &mut SandboxCreate) {
-    request.id = Id::parse(owner.container).ok();
-    if request.id.is_none() {
-        request.name = Some(owner.container.to_owned());
-    }
+    let full = Id::parse(owner.container).is_ok();
+    request.id = Some(owner.id());
+    request.name = request.name.take().or_else(|| (!full).then(|| owner.container.to_owned()));
     request.labels.insert(DOORWAY.to_owned(), owner.doorway.to_owned());
     request.labels.insert(CONTAINER.to_owned(), owner.container.to_owned());
+}
+
+/// FNV-1a with 128 bits (RFC 9923): no accident makes two alike, and labels tell the owner all the same.
+fn fnv(text: &[u8]) -> u128 {
+    let step = |hash: u128, byte: &u8| {
+        (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    };
+    text.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }
 
 /// Is this the namespace in which the sandbox was registered? A path may mean another one by now.
@@ -156,5 +180,21 @@ fn lives_in(sandbox: &SandboxInfo, netns: &Path) -> bool {
     match (&sandbox.netns, fs::metadata(netns)) {
         (Netns::Given { inode, .. }, Ok(now)) => *inode == now.ino(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids() {
+        // Values of the reference implementation (isthe.com/chongo/tech/comp/fnv).
+        assert_eq!(fnv(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        assert_eq!(fnv(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+        let full = "ab".repeat(32);
+        assert_eq!(Owner::new("cni", &full).id().to_string(), full);
+        let ids = [("cni", "a"), ("oci", "a"), ("cni", "b")].map(|(d, c)| Owner::new(d, c).id());
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[0] == Owner::new("cni", "a").id());
     }
 }

@@ -46,7 +46,7 @@ fn seated(
 ) -> Outcome<Value> {
     let described = network::described(config, wish, given)?;
     let request = request(config, seat, wish, given);
-    let owner = Owner { doorway: DOORWAY, container: &seat.container };
+    let owner = Owner::new(DOORWAY, &seat.container);
     let sandbox = attach(client, owner, request, described.as_ref())?;
     let endpoint = sandbox.networks.iter().find(|endpoint| endpoint.ifname == seat.ifname);
     let endpoint = endpoint.ok_or_else(|| {

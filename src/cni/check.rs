@@ -22,7 +22,7 @@ use crate::{
 pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let seat = call.seat()?;
     let previous = config.previous().ok_or_else(|| Failure::new(CONFIG, "CHECK needs prevResult"))?;
-    let owner = Owner { doorway: DOORWAY, container: &seat.container };
+    let owner = Owner::new(DOORWAY, &seat.container);
     let missing = |what: String| Failure::new(MISSING, what);
     let sandbox = client.sandbox_of(owner)?;
     let sandbox = sandbox.ok_or_else(|| missing(format!("container {} is not attached", seat.container)))?;

@@ -8,7 +8,7 @@ use crate::{
 
 pub fn del(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let seat = call.seat()?;
-    let owner = Owner { doorway: DOORWAY, container: &seat.container };
+    let owner = Owner::new(DOORWAY, &seat.container);
     let ours = client.sandbox_of(owner).and_then(|sandbox| match sandbox {
         Some(sandbox) if has(&sandbox, &config.network, &seat.ifname) => {
             client.detach(&sandbox, &config.network)
