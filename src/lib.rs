@@ -12,6 +12,8 @@
 //! | [`dns`] | answers from the published names; forwards the rest | trusts a source address |
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native | holds state |
+//! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, touches the kernel |
+//! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
 //! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |
 //! | [`client`], [`cli`] | the native API from the other end, and the command line | touches the kernel itself |
 //!
@@ -19,6 +21,7 @@
 //!
 //! # Invariants (tests/tidy.rs checks what can be checked)
 //! 1. Only `host` names netlink, setns, mount, child processes, /proc and /sys.
+//!    (A CNI configuration may delegate addresses to another plugin; [`cni`] runs that, as the protocol wants.)
 //! 2. Only `engine` changes promised state; every other room reads a published, immutable view.
 //! 3. `model`, `ipam` and `plan` are synchronous, have no clock and no I/O, and never log.
 //! 4. Words of one dialect stay in their doorway.
@@ -28,6 +31,7 @@
 pub mod api;
 pub mod cli;
 pub mod client;
+pub mod cni;
 pub mod daemon;
 pub mod dns;
 pub mod engine;
@@ -35,6 +39,7 @@ pub mod error;
 pub mod host;
 pub mod ipam;
 pub mod model;
+pub mod oci;
 pub mod plan;
 pub mod store;
 pub mod volume;

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         return foreign("netavark");
     }
     if env::var_os("CNI_COMMAND").is_some() {
-        return foreign("CNI");
+        return ExitCode::from(pontoon::cni::main(&name.to_string_lossy()));
     }
     ExitCode::from(cli::main(args, daemon))
 }

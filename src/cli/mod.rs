@@ -3,12 +3,14 @@
 //!
 //! One file per group of verbs; `page` writes to stdout, `ask` reads values, `table` and `natural` make it readable.
 mod ask;
+mod cni;
 mod completion;
 mod daemon;
 mod events;
 mod man;
 mod natural;
 mod network;
+mod oci_hook;
 mod page;
 mod port;
 mod progress;
@@ -88,6 +90,12 @@ enum Verb {
     Doctor(system::DoctorArgs),
     Dump(system::DumpArgs),
     Completion(completion::CompletionArgs),
+    /// Install the CNI plugin for containerd, CRI-O, Podman and Kubernetes
+    #[command(subcommand)]
+    Cni(cni::Verb),
+    /// Be a hook of an OCI runtime: runc, crun
+    #[command(subcommand)]
+    OciHook(oci_hook::Verb),
     Daemon(DaemonArgs),
     #[command(hide = true)]
     Man(man::ManArgs),
@@ -133,6 +141,8 @@ fn ask(global: Global, verb: Verb) -> Done {
         Verb::Completion(args) => completion::run(&args, &mut page)?,
         Verb::Complete(args) => completion::names(&args, &mut page)?,
         Verb::Man(args) => man::run(&args)?,
+        Verb::Cni(verb) => cni::run(verb, &global.host, &mut page)?,
+        Verb::OciHook(verb) => oci_hook::run(&verb, &page)?,
         Verb::Daemon(_) => 0, // never here: it needs no client
     };
     page.flush()?;

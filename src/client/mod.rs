@@ -1,5 +1,6 @@
 //! The typed client of the native API: one call, one connection to the daemon's socket. It never retries, never
 //! keeps state, and needs no runtime, so that a command starts in a millisecond.
+pub mod attachment;
 mod http;
 
 use crate::{
@@ -12,8 +13,10 @@ use std::{
     io::{self, BufRead, BufReader, Read},
     os::unix::net::UnixStream,
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+pub use attachment::Owner;
 
 /// Where the daemon listens unless somebody says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///run/pontoon/pontoon.sock";
@@ -29,6 +32,9 @@ const LINES: &str = "application/x-ndjson";
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    /// How long a daemon that is being started anew is waited for.
+    start: Duration,
+    patience: Duration,
 }
 
 impl Client {
@@ -38,11 +44,17 @@ impl Client {
     /// `Invalid` for anything else.
     pub fn new(host: &str) -> Result<Self> {
         let path = host.strip_prefix("unix://").filter(|path| path.starts_with('/'));
-        path.map(|path| Client { socket: path.into() }).ok_or_else(|| {
+        let client = |path: &str| Client { socket: path.into(), start: Duration::ZERO, patience: PATIENCE };
+        path.map(client).ok_or_else(|| {
             Error::invalid(format!(
                 "invalid host {host:?}: write it as unix://PATH, like {DEFAULT_HOST} (--host, PONTOON_HOST)"
             ))
         })
+    }
+
+    /// Waits so long for a daemon whose socket is not there (yet), and so long for an answer.
+    pub fn waiting(self, start: Duration, patience: Duration) -> Self {
+        Client { start, patience, ..self }
     }
 
     /// Does `command` and waits for the answer.
@@ -50,7 +62,7 @@ impl Client {
     /// # Errors
     /// The daemon's own, `Unavailable` if it cannot be reached or falls silent, `Denied` if its socket is closed to us.
     pub fn call<T: DeserializeOwned>(&self, command: &Command) -> Result<T> {
-        let answer = self.post(command.method(), &body(command)?, "application/json", Some(PATIENCE))?;
+        let answer = self.post(command.method(), &body(command)?, "application/json", Some(self.patience))?;
         parse(&self.whole(answer)?)
     }
 
@@ -89,11 +101,24 @@ impl Client {
     }
 
     fn post(&self, method: &str, body: &[u8], accept: &str, patience: Option<Duration>) -> Result<Answer> {
-        let stream = UnixStream::connect(&self.socket).map_err(|error| self.unreachable(&error))?;
+        let stream = self.connect()?;
         let timeouts =
             stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
         let answer = timeouts.and_then(|()| http::post(stream, method, body, accept));
         answer.map_err(|error| self.broken(&error))
+    }
+
+    fn connect(&self) -> Result<UnixStream> {
+        let until = Instant::now() + self.start;
+        loop {
+            match UnixStream::connect(&self.socket) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if absent(&error) && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
     }
 
     /// The body of a good answer; a bad one becomes the error that it carries.
@@ -126,7 +151,7 @@ impl Client {
     fn unreachable(&self, error: &io::Error) -> Error {
         let socket = self.socket.display();
         match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::unavailable(format!(
+            _ if absent(error) => Error::unavailable(format!(
                 "cannot reach the daemon at {socket}: is it running? start it with `pontoon daemon`"
             )),
             io::ErrorKind::PermissionDenied => Error::denied(format!(
@@ -142,7 +167,7 @@ impl Client {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::unavailable(format!(
                 "the daemon at {socket} did not answer within {} s: look at its log, the call may still be done",
-                PATIENCE.as_secs()
+                self.patience.as_secs_f32()
             )),
             io::ErrorKind::InvalidData => Error::internal(format!("talk to the daemon at {socket}")).because(error),
             _ => Error::new(
@@ -183,6 +208,11 @@ impl Iterator for Watch {
             }
         }
     }
+}
+
+/// Nobody listens.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
 fn body(command: &Command) -> Result<Vec<u8>> {

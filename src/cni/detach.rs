@@ -1,0 +1,61 @@
+//! DEL and GC: seats are taken away, whatever is left of them. Neither needs a namespace or an earlier result, and what is
+//! gone already is fine.
+use super::{DOORWAY, IFNAME, LIST, call::Call, config::Config, delegate, failure::Outcome};
+use crate::{
+    client::{Client, Owner, attachment::container},
+    model::{IfName, reply::SandboxInfo},
+};
+
+pub fn del(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
+    let seat = call.seat()?;
+    let owner = Owner::new(DOORWAY, &seat.container);
+    let ours = client.sandbox_of(owner).and_then(|sandbox| match sandbox {
+        Some(sandbox) if has(&sandbox, &config.network, &seat.ifname) => {
+            client.detach(&sandbox, &config.network)
+        }
+        _ => Ok(()),
+    });
+    // The delegate is told in any case; our own failure is the one to tell.
+    let theirs = foreign(call, config);
+    ours?;
+    theirs
+}
+
+fn has(sandbox: &SandboxInfo, network: &str, ifname: &IfName) -> bool {
+    sandbox.networks.iter().any(|seat| seat.network.as_str() == network && seat.ifname == *ifname)
+}
+
+fn foreign(call: &Call, config: &Config) -> Outcome<()> {
+    match &config.ipam {
+        Some(kind) => delegate::pass(call, config, kind, None).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Takes away what the runtime does not count among its own. It goes on past failures and tells the first.
+pub fn gc(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
+    let Some(valid) = config.valid()? else { return Ok(()) };
+    let mut result = Ok(());
+    for sandbox in client.sandboxes_through(DOORWAY, &config.network)? {
+        let stale = sandbox.networks.iter().any(|seat| {
+            let kept = valid
+                .iter()
+                .any(|(id, ifname)| Some(*id) == container(&sandbox) && *ifname == seat.ifname.as_str());
+            seat.network.as_str() == config.network && !kept && of_list(&sandbox, &seat.ifname, &config.name)
+        });
+        if stale {
+            result = result.and(client.detach(&sandbox, &config.network));
+        }
+    }
+    // Plugins older than GC say so; that is no reason to fail.
+    if let Err(failure) = foreign(call, config) {
+        eprintln!("pontoon: {}", failure.msg);
+    }
+    Ok(result?)
+}
+
+/// Several lists may lead to one network. The first seat's list stands on the sandbox.
+fn of_list(sandbox: &SandboxInfo, ifname: &IfName, list: &str) -> bool {
+    let label = |key: &str| sandbox.labels.get(key).map(String::as_str);
+    label(IFNAME) != Some(ifname.as_str()) || label(LIST) == Some(list)
+}
