@@ -21,7 +21,9 @@ fn made_by_the_daemon() {
         assert_eq!(a.place.addresses("eth0"), ["10.9.0.77/24", "fd09::77/64"]);
         assert_eq!(a.place.default_route(false), route("10.9.0.1", "eth0"));
         assert_eq!(a.place.default_route(true), route("fd09::1", "eth0"));
-        assert!(a.place.ping("127.0.0.1", "1") && a.place.ping("10.9.0.1", "1") && a.place.ping("fd09::1", "1"));
+        assert!(
+            a.place.ping("127.0.0.1", "1") && a.place.ping("10.9.0.1", "1") && a.place.ping("fd09::1", "1")
+        );
         let b = w.sandbox("b", &["n"]);
         assert_eq!(b.ip6.len(), b.ip6.trim().len());
         assert!(b.place.ping("10.9.0.77", "1") && b.place.ping("fd09::77", "1"));
@@ -74,14 +76,18 @@ fn host_none_and_shared() {
 fn live_connect_and_disconnect_move_the_default_route() {
     need(JUDGES);
     world(|w| {
-        for (name, subnet, six) in [("one", "10.1.0.0/24", "fd01::/64"), ("two", "10.2.0.0/24", "fd02::/64")] {
+        for (name, subnet, six) in [("one", "10.1.0.0/24", "fd01::/64"), ("two", "10.2.0.0/24", "fd02::/64")]
+        {
             w.dual(name, json!({"pools": [{"subnet": subnet}, {"subnet": six}]}));
         }
         w.network("secret", json!({"internal": true, "pools": [{"subnet": "10.3.0.0/24"}]}));
         let a = w.sandbox("a", &["secret"]);
         assert_eq!(a.place.default_route(false), None, "an internal network leads nowhere");
         let join = |network: &str, priority: i32| {
-            w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": network, "priority": priority}}))
+            w.call(
+                "Network.Connect",
+                json!({"sandbox": "a", "endpoint": {"network": network, "priority": priority}}),
+            )
         };
         assert_eq!(join("one", 0)["ifname"], "eth1");
         assert_eq!(a.place.default_route(false), route("10.1.0.1", "eth1"));

@@ -9,11 +9,14 @@ fn every_name_of_a_neighbour() {
     need(JUDGES);
     world(|w| {
         w.dual("n", json!({"pools": [{"subnet": "10.9.0.0/24"}, {"subnet": "fd09::/64"}]}));
-        let seat = json!({"network": "n", "ip": "10.9.0.7", "ip6": "fd09::7", "aliases": ["db", "store.local"]});
+        let seat =
+            json!({"network": "n", "ip": "10.9.0.7", "ip6": "fd09::7", "aliases": ["db", "store.local"]});
         let b = w.sandbox_with("Redis", json!({"networks": [seat], "hostname": "cache1"}));
         let a = w.sandbox("a", &["n"]);
         let short = b.id[..12].to_owned();
-        for name in ["Redis", "redis", "REDIS.", "db", "DB.n", "store.local", "cache1", &short, "redis.n", "cache1.n"] {
+        for name in
+            ["Redis", "redis", "REDIS.", "db", "DB.n", "store.local", "cache1", &short, "redis.n", "cache1.n"]
+        {
             assert_eq!(a.place.dig(&[name]), "10.9.0.7", "{name}");
             assert_eq!(a.place.dig(&[name, "AAAA"]), "fd09::7", "{name}");
             assert_eq!(a.place.dig(&["+tcp", name]), "10.9.0.7", "{name} by TCP");
@@ -57,7 +60,10 @@ fn only_what_shares_a_network_is_seen() {
         unknown(a.place.dig(&["b"]));
         unknown(a.place.dig(&["b.two"]));
         unknown(a.place.dig(&["-x", &b.ip]));
-        w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": "two", "aliases": ["guest"]}}));
+        w.call(
+            "Network.Connect",
+            json!({"sandbox": "a", "endpoint": {"network": "two", "aliases": ["guest"]}}),
+        );
         assert_eq!(a.place.dig(&["b"]), b.ip, "at once after the connect");
         assert_ne!(b.place.dig(&["guest"]), a.ip, "its address in two, not in one");
         assert!(b.place.dig(&["a"]).starts_with("172."));
@@ -74,7 +80,8 @@ fn shared_aliases_go_round() {
     world(|w| {
         w.network("n", json!({}));
         let seat = json!([{"network": "n", "aliases": ["web"]}]);
-        let all: Vec<String> = (0..3).map(|i| w.sandbox_with(&format!("w{i}"), json!({"networks": seat})).ip).collect();
+        let all: Vec<String> =
+            (0..3).map(|i| w.sandbox_with(&format!("w{i}"), json!({"networks": seat})).ip).collect();
         let a = w.sandbox("a", &["n"]);
         let mut first = std::collections::BTreeSet::new();
         for _ in 0..12 {
@@ -109,7 +116,11 @@ fn the_default_bridge_has_names_unless_told_otherwise() {
     world(|w| {
         let (a, b) = (w.sandbox("a", &["bridge"]), w.sandbox("b", &["bridge"]));
         assert_eq!(a.place.dig(&["b"]), b.ip);
-        assert!(w.inspect("a")["files"]["resolv_conf"].as_str().is_some_and(|text| text.contains("nameserver 127.0.0.11")));
+        assert!(
+            w.inspect("a")["files"]["resolv_conf"]
+                .as_str()
+                .is_some_and(|text| text.contains("nameserver 127.0.0.11"))
+        );
     });
 }
 
@@ -125,7 +136,8 @@ fn a_sandbox_may_run_its_own_server() {
             crate::world::echo::open(from, &to, "own");
         }
         // Others cannot ask a's resolver through a's address.
-        let (_, text) = b.place.try_run("dig", &["+tries=1", "+time=1", "-p", "40053", &format!("@{}", a.ip), "b"]);
+        let (_, text) =
+            b.place.try_run("dig", &["+tries=1", "+time=1", "-p", "40053", &format!("@{}", a.ip), "b"]);
         assert!(!text.contains("status: NOERROR"), "{text}");
     });
 }

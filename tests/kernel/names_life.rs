@@ -25,11 +25,16 @@ fn names_survive_a_restart_of_the_daemon() {
     need(&["ip", "nft", "dig"]);
     world(|w| {
         w.network("n", json!({}));
-        let (a, b) = (w.sandbox("a", &["n"]), w.sandbox_with("b", json!({"networks": [{"network": "n", "aliases": ["x"]}]})));
+        let (a, b) = (
+            w.sandbox("a", &["n"]),
+            w.sandbox_with("b", json!({"networks": [{"network": "n", "aliases": ["x"]}]})),
+        );
         w.daemon.kill();
         assert_eq!(a.place.dig(&["b"]), "TIMEOUT");
         w.daemon.again();
-        soon(1000, "names answer again", || a.place.dig(&["b"]) == b.ip && a.place.dig(&["+tcp", "x"]) == b.ip);
+        soon(1000, "names answer again", || {
+            a.place.dig(&["b"]) == b.ip && a.place.dig(&["+tcp", "x"]) == b.ip
+        });
         w.daemon.stop();
         w.daemon.again();
         assert_eq!(a.place.dig(&["b"]), b.ip);

@@ -36,7 +36,10 @@ fn a_bridge_is_as_promised() {
     need(JUDGES);
     world(|w| {
         let options = json!({"mtu": "1400", "com.docker.network.bridge.name": "mybr"});
-        let n = w.dual("n", json!({"pools": [{"subnet": "10.9.0.0/24", "gateway": "10.9.0.9"}], "options": options}));
+        let n = w.dual(
+            "n",
+            json!({"pools": [{"subnet": "10.9.0.0/24", "gateway": "10.9.0.9"}], "options": options}),
+        );
         assert_eq!(n["device"], "mybr");
         let before = bridge(w, &n);
         assert_eq!(before["mtu"], 1400);
@@ -87,7 +90,10 @@ fn a_chosen_subnet_overlaps_nothing_of_the_host() {
         w.host.run("ip", &["link", "set", "up0", "up"]);
         w.host.run("ip", &["route", "add", "172.19.0.0/24", "dev", "up0"]);
         let n = w.network("n", json!({}));
-        assert_eq!(n["subnets"][0]["subnet"], "172.21.0.0/16", "an address, a route and a nameserver are in the way");
+        assert_eq!(
+            n["subnets"][0]["subnet"], "172.21.0.0/16",
+            "an address, a route and a nameserver are in the way"
+        );
         w.host.run("ip", &["link", "del", "up0"]);
     });
 }
@@ -97,7 +103,10 @@ fn inspect_shows_the_members() {
     need(JUDGES);
     world(|w| {
         w.network("n", json!({"pools": [{"subnet": "10.9.0.0/29", "aux": {"printer": "10.9.0.3"}}]}));
-        let a = w.sandbox_with("a", json!({"networks": [{"network": "n"}], "ports": [{"host_port": 8080, "port": 80}]}));
+        let a = w.sandbox_with(
+            "a",
+            json!({"networks": [{"network": "n"}], "ports": [{"host_port": 8080, "port": 80}]}),
+        );
         let n = w.call("Network.Inspect", json!({"name": "n"}));
         let member = &n["members"][0];
         assert_eq!((&member["name"], &member["addresses"][0]), (&json!("a"), &json!(format!("{}/29", a.ip))));

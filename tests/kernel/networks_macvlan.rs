@@ -7,7 +7,10 @@ fn a_macvlan_sandbox_lives_on_the_lan() {
     need(&["ip", "nft"]);
     world_with_neighbours(|w, lan, _| {
         let pool = json!({"subnet": "192.0.2.0/24", "gateway": "192.0.2.2", "range": "192.0.2.128/25"});
-        w.call("Network.Create", json!({"name": "m", "driver": "macvlan", "pools": [pool], "options": {"parent": "lan0"}}));
+        w.call(
+            "Network.Create",
+            json!({"name": "m", "driver": "macvlan", "pools": [pool], "options": {"parent": "lan0"}}),
+        );
         let a = w.sandbox("a", &["m"]);
         let (b, _served) = (w.sandbox("b", &["m"]), Echo::serve(&a.place, "a", 80));
         assert_eq!(a.place.link("eth0")["linkinfo"]["info_kind"], "macvlan");
@@ -34,7 +37,9 @@ fn ipvlan_is_refused_where_the_kernel_has_none() {
                 let refused = w.daemon.try_call("Network.Create", &body);
                 let (kind, text) = match refused {
                     Err(_) => w.refused("Network.Create", body),
-                    Ok(_) => w.refused("Sandbox.Create", json!({"name": "a", "networks": [{"network": "i"}]})),
+                    Ok(_) => {
+                        w.refused("Sandbox.Create", json!({"name": "a", "networks": [{"network": "i"}]}))
+                    }
                 };
                 assert!(kind == "unsupported" && text.contains("ipvlan"), "{kind}: {text}");
             }

@@ -18,7 +18,11 @@ fn refusals_leave_nothing_behind() {
             (pool(json!({"subnet": "10.8.0.0/24", "aux": {"x": "10.7.0.1"}})), "invalid", "10.7.0.1"),
             (pool(json!({"subnet": "10.8.0.0/33"})), "invalid", "10.8.0.0/33"),
             (pool(json!({"subnet": "nonsense"})), "invalid", "nonsense"),
-            (json!({"name": "n", "pools": [{"subnet": "10.8.0.0/24"}, {"subnet": "10.8.0.0/25"}]}), "", "10.8.0.0"),
+            (
+                json!({"name": "n", "pools": [{"subnet": "10.8.0.0/24"}, {"subnet": "10.8.0.0/25"}]}),
+                "",
+                "10.8.0.0",
+            ),
             (json!({"name": "n", "pools": [{"gateway": "10.8.0.1"}]}), "invalid", "subnet"),
             (json!({"name": "n", "ipv4": false}), "invalid", "IPv4"),
             (option("com.docker.network.bridge.nonsense", "1"), "invalid", "nonsense"),
@@ -73,7 +77,11 @@ fn refused_sandboxes_leave_nothing_behind() {
             (json!({"name": "b", "networks": [{"network": "n"}, {"network": "host"}]}), "invalid", "host"),
             (json!({"name": "b", "netns": "/run/netns/nowhere"}), "not_found", "/run/netns/nowhere"),
             (json!({"name": "b", "netns": "/run/resolv.conf"}), "", "/run/resolv.conf"),
-            (json!({"name": "b", "networks": [{"network": "n"}], "ports": [{"port": 0}]}), "invalid", "65535"),
+            (
+                json!({"name": "b", "networks": [{"network": "n"}], "ports": [{"port": 0}]}),
+                "invalid",
+                "65535",
+            ),
         ] {
             let (is, text) = w.refused("Sandbox.Create", body.clone());
             assert!((kind.is_empty() || is == kind) && text.contains(words), "{body}: {is}: {text}");

@@ -8,7 +8,9 @@ const JUDGES: &[&str] = &["ip", "nft"];
 fn from_everywhere_to_any_address() {
     need(JUDGES);
     world_with_neighbours(|w, lan, wan| {
-        let gateway = |n: &serde_json::Value, i: usize| n["subnets"][i]["gateway"].as_str().expect("gateway").to_owned();
+        let gateway = |n: &serde_json::Value, i: usize| {
+            n["subnets"][i]["gateway"].as_str().expect("gateway").to_owned()
+        };
         let one = w.dual("one", json!({}));
         w.dual("two", json!({}));
         let ports = json!([{"host_port": 8080, "port": 80}, {"host_port": 8080, "port": 80, "proto": "udp"}]);
@@ -56,7 +58,8 @@ fn a_named_host_address_is_the_only_one() {
     need(JUDGES);
     world_with_neighbours(|w, lan, wan| {
         w.dual("n", json!({}));
-        let port = |ip: &str, proto: &str| json!({"host_ip": ip, "host_port": 8080, "port": 80, "proto": proto});
+        let port =
+            |ip: &str, proto: &str| json!({"host_ip": ip, "host_port": 8080, "port": 80, "proto": proto});
         let mut both = Vec::new();
         for (name, ip) in [("a", "192.0.2.1"), ("b", "198.51.100.1"), ("c", "2001:db8:1::1")] {
             let ports = [port(ip, "tcp"), port(ip, "udp")];
@@ -104,7 +107,10 @@ fn ranges_and_chosen_ports() {
         assert_eq!(info["ports"][2]["host_port"], 9005, "{}", info["ports"]);
         for (i, proto) in echo::BOTH.into_iter().enumerate() {
             let to = format!("127.0.0.1:{}", info["ports"][i]["host_port"]);
-            assert!(echo::ask(&w.host, proto, &to).is_some_and(|text| text.starts_with("b ")), "{to} {proto:?}");
+            assert!(
+                echo::ask(&w.host, proto, &to).is_some_and(|text| text.starts_with("b ")),
+                "{to} {proto:?}"
+            );
         }
     });
 }

@@ -18,7 +18,8 @@ fn a_udp_client_follows_the_port() {
         w.dual("n", json!({}));
         let clients = ["192.0.2.1:5300", "[2001:db8:1::1]:5300"].map(|to| {
             lan.enter(|| {
-                let socket = UdpSocket::bind(if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" }).expect("bind");
+                let socket =
+                    UdpSocket::bind(if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" }).expect("bind");
                 socket.connect(to).expect("connect");
                 socket.set_read_timeout(Some(Duration::from_millis(300))).expect("timeout");
                 socket

@@ -16,13 +16,19 @@ fn publish(w: &World, name: &str, first: u16, count: u16, as_one: bool) -> (Dura
     for i in [0, count / 2, count - 1] {
         for ip in ["127.0.0.1", "172.17.0.1"] {
             let to = format!("{ip}:{}", first + i);
-            assert_eq!(echo::ask(&w.host, echo::Proto::Tcp, &to).map(|text| text.contains(&format!("p{i} "))), Some(true), "{to}");
+            assert_eq!(
+                echo::ask(&w.host, echo::Proto::Tcp, &to).map(|text| text.contains(&format!("p{i} "))),
+                Some(true),
+                "{to}"
+            );
         }
     }
     let start = Instant::now();
     w.remove(name);
     let removed = start.elapsed();
-    w.host.enter(|| std::net::TcpListener::bind(("0.0.0.0", first + count / 2)).map(drop)).expect("the port is free");
+    w.host
+        .enter(|| std::net::TcpListener::bind(("0.0.0.0", first + count / 2)).map(drop))
+        .expect("the port is free");
     (published, removed)
 }
 

@@ -119,7 +119,10 @@ fn unpublished_ports_are_closed_to_the_lan() {
         }
         // A neighbour that takes an address of ours, or of a sandbox's network, comes no further.
         lan.run("ip", &["addr", "add", &format!("{}/32", gateways(w, "n")[0]), "dev", "lo"]);
-        lan.run("ip", &["route", "add", &format!("{}/32", a.ip), "via", "192.0.2.1", "src", &gateways(w, "n")[0]]);
+        lan.run(
+            "ip",
+            &["route", "add", &format!("{}/32", a.ip), "via", "192.0.2.1", "src", &gateways(w, "n")[0]],
+        );
         at(&a, 81).iter().for_each(|to| echo::closed(lan, to));
     });
 }
@@ -129,8 +132,10 @@ fn ports_on_loopback_are_for_this_host_only() {
     need(JUDGES);
     world_with_neighbours(|w, lan, _| {
         w.dual("n", json!({}));
-        let port = |ip: &str, proto: &str| json!({"host_ip": ip, "host_port": 5432, "port": 80, "proto": proto});
-        let all = [port("127.0.0.1", "tcp"), port("127.0.0.1", "udp"), port("::1", "tcp"), port("::1", "udp")];
+        let port =
+            |ip: &str, proto: &str| json!({"host_ip": ip, "host_port": 5432, "port": 80, "proto": proto});
+        let all =
+            [port("127.0.0.1", "tcp"), port("127.0.0.1", "udp"), port("::1", "tcp"), port("::1", "udp")];
         let (_a, _echo) = serve(w, "a", "n", json!({ "ports": all }));
         let b = w.sandbox("b", &["n"]);
         let _private = Echo::at(&w.host, "private", "127.0.0.1:7777");
@@ -146,7 +151,9 @@ fn ports_on_loopback_are_for_this_host_only() {
             from.run("ip", &["addr", "del", "127.0.0.1/8", "dev", "lo"]);
             from.try_run("ip", &["route", "flush", "table", "local", "127.0.0.0/8"]);
             from.run("ip", &["route", "add", "127.0.0.1/32", "via", via]);
-            from.enter(|| std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").expect("sysctl"));
+            from.enter(|| {
+                std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").expect("sysctl")
+            });
             echo::closed(from, "127.0.0.1:5432");
             echo::closed(from, "127.0.0.1:7777");
         }

@@ -8,7 +8,12 @@ fn routed_opens_published_ports_at_the_sandboxs_address() {
     world_with_neighbours(|w, lan, _| {
         w.dual("r", json!({"options": {"gateway-mode": "routed", "gateway-mode-ipv6": "routed"}}));
         w.dual("other", json!({}));
-        let ports = [json!({"port": 80}), json!({"port": 80, "proto": "udp"}), json!({"port": 7000, "count": 20}), json!({"port": 7000, "count": 20, "proto": "udp"})];
+        let ports = [
+            json!({"port": 80}),
+            json!({"port": 80, "proto": "udp"}),
+            json!({"port": 7000, "count": 20}),
+            json!({"port": 7000, "count": 20, "proto": "udp"}),
+        ];
         let a = w.sandbox_with("a", json!({"networks": [{"network": "r"}], "ports": ports}));
         let b = w.sandbox("b", &["other"]);
         let _servers = [80, 81, 7019].map(|port| Echo::serve(&a.place, "a", port));
@@ -31,7 +36,10 @@ fn routed_opens_published_ports_at_the_sandboxs_address() {
 fn nat_unprotected_opens_every_port_to_who_can_route() {
     need(&["ip", "nft"]);
     world_with_neighbours(|w, lan, _| {
-        w.dual("u", json!({"options": {"gateway-mode": "nat-unprotected", "gateway-mode-ipv6": "nat-unprotected"}}));
+        w.dual(
+            "u",
+            json!({"options": {"gateway-mode": "nat-unprotected", "gateway-mode-ipv6": "nat-unprotected"}}),
+        );
         let a = w.sandbox_with("a", json!({"networks": [{"network": "u"}], "ports": [{"host_port": 8080, "port": 80}, {"host_port": 8080, "port": 80, "proto": "udp"}]}));
         let _servers = [80, 81].map(|port| Echo::serve(&a.place, "a", port));
         let _lan = Echo::serve(lan, "lan", 80);

@@ -18,9 +18,13 @@ fn another_ip_is_dropped() {
         let (a, b, _echo) = pair(w, json!({}));
         let targets = [format!("{}:80", b.ip), format!("[{}]:80", b.ip6)];
         targets.iter().for_each(|to| drop(echo::open(&a.place, to, "b")));
-        for (cidr, to, target) in [("10.9.0.99/32", format!("{}/32", b.ip), &targets[0]), ("fd09::99/128", format!("{}/128", b.ip6), &targets[1])] {
+        for (cidr, to, target) in [
+            ("10.9.0.99/32", format!("{}/32", b.ip), &targets[0]),
+            ("fd09::99/128", format!("{}/128", b.ip6), &targets[1]),
+        ] {
             a.place.run("ip", &["addr", "add", cidr, "dev", "eth0", "nodad"]);
-            a.place.run("ip", &["route", "add", &to, "dev", "eth0", "src", cidr.split('/').next().expect("ip")]);
+            a.place
+                .run("ip", &["route", "add", &to, "dev", "eth0", "src", cidr.split('/').next().expect("ip")]);
             echo::closed(&a.place, target);
             a.place.run("ip", &["route", "del", &to, "dev", "eth0"]);
             a.place.run("ip", &["addr", "del", cidr, "dev", "eth0"]);
@@ -60,7 +64,8 @@ fn a_false_arp_answer_is_not_believed() {
         }
         let bad = a.place.link("eth0")["address"].as_str().expect("mac").to_owned();
         let known = c.place.run("ip", &["neigh"]);
-        let lies = known.lines().filter(|line| line.contains(&bad) && !line.starts_with(&format!("{} ", a.ip)));
+        let lies =
+            known.lines().filter(|line| line.contains(&bad) && !line.starts_with(&format!("{} ", a.ip)));
         assert_eq!(lies.count(), 0, "{known}");
         echo::open(&c.place, &format!("{}:80", b.ip), "b");
     });

@@ -35,7 +35,9 @@ while 1:
 impl Upstream {
     fn start(place: &Place, address: &str, answer: &str) -> Self {
         let mut child = place
-            .enter(|| Command::new("python3").args(["-c", CODE, address, answer]).stdout(Stdio::piped()).spawn())
+            .enter(|| {
+                Command::new("python3").args(["-c", CODE, address, answer]).stdout(Stdio::piped()).spawn()
+            })
             .expect("python3");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("pipe")).read_line(&mut line).expect("read");
@@ -66,7 +68,10 @@ fn says(w: &World, place: &Place, name: &str, wanted: &str) {
 fn the_hosts_nameservers_are_asked_and_followed() {
     need(&["ip", "nft", "dig", "python3"]);
     world_with_neighbours(|w, lan, wan| {
-        let (_one, _two) = (Upstream::start(lan, "192.0.2.2", "203.0.113.1"), Upstream::start(wan, "2001:db8:2::2", "203.0.113.2"));
+        let (_one, _two) = (
+            Upstream::start(lan, "192.0.2.2", "203.0.113.1"),
+            Upstream::start(wan, "2001:db8:2::2", "203.0.113.2"),
+        );
         nameservers(&["192.0.2.2"]);
         w.network("n", json!({}));
         let (a, b) = (w.sandbox("a", &["n"]), w.sandbox("b", &["n"]));
@@ -116,10 +121,14 @@ fn a_server_on_the_hosts_loopback_is_reached() {
 fn a_sandbox_may_name_its_own_servers() {
     need(&["ip", "nft", "dig", "python3"]);
     world_with_neighbours(|w, lan, wan| {
-        let (_one, _two) = (Upstream::start(lan, "192.0.2.2", "203.0.113.1"), Upstream::start(wan, "198.51.100.2", "203.0.113.2"));
+        let (_one, _two) = (
+            Upstream::start(lan, "192.0.2.2", "203.0.113.1"),
+            Upstream::start(wan, "198.51.100.2", "203.0.113.2"),
+        );
         nameservers(&["192.0.2.2"]);
         w.network("n", json!({}));
-        let a = w.sandbox_with("a", json!({"networks": [{"network": "n"}], "dns": {"servers": ["198.51.100.2"]}}));
+        let a = w
+            .sandbox_with("a", json!({"networks": [{"network": "n"}], "dns": {"servers": ["198.51.100.2"]}}));
         says(w, &a.place, "www.good.example", "203.0.113.2");
     });
 }

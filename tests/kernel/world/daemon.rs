@@ -64,7 +64,8 @@ impl Daemon {
     fn wait_until_it_answers(&self) {
         let start = Instant::now();
         while http::request(&self.socket(), "POST", "/System.Info", b"{}").is_err() {
-            let ended = self.child.lock().expect("lock").as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let ended =
+                self.child.lock().expect("lock").as_mut().and_then(|child| child.try_wait().ok().flatten());
             let late = start.elapsed() > Duration::from_secs(20);
             assert!(ended.is_none() && !late, "the daemon does not answer ({ended:?}):\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
@@ -102,7 +103,8 @@ impl Daemon {
         let all = self.call("Sandbox.List", json!({}));
         let all = all.as_array().expect("list").clone();
         // Those that share another's namespace go first.
-        let (sharing, owning): (Vec<_>, Vec<_>) = all.iter().partition(|sandbox| sandbox["netns"]["shared"].is_string());
+        let (sharing, owning): (Vec<_>, Vec<_>) =
+            all.iter().partition(|sandbox| sandbox["netns"]["shared"].is_string());
         for sandbox in sharing.into_iter().chain(owning) {
             self.call("Sandbox.Remove", json!({ "name": sandbox["id"] }));
         }
@@ -128,7 +130,8 @@ impl Daemon {
         (error["kind"].as_str().unwrap_or("").to_owned(), texts.collect::<Vec<_>>().join(": "))
     }
     pub fn raw(&self, verb: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        http::request(&self.socket(), verb, path, body).unwrap_or_else(|error| panic!("{verb} {path}: {error}"))
+        http::request(&self.socket(), verb, path, body)
+            .unwrap_or_else(|error| panic!("{verb} {path}: {error}"))
     }
 }
 

@@ -33,7 +33,8 @@ impl Echo {
     pub fn at(place: &Place, name: &str, address: &str) -> Self {
         let address: SocketAddr = address.parse().expect("address");
         let (tcp, udp) = place.enter(|| {
-            let tcp = TcpListener::bind(address).unwrap_or_else(|error| panic!("listen on {address}: {error}"));
+            let tcp =
+                TcpListener::bind(address).unwrap_or_else(|error| panic!("listen on {address}: {error}"));
             (tcp, UdpSocket::bind(address).expect("bind"))
         });
         let stop = Arc::new(AtomicBool::new(false));
@@ -123,7 +124,8 @@ pub fn closed(from: &Place, to: &str) {
 /// Must answer `name`, both protocols; returns whom the server saw.
 pub fn open(from: &Place, to: &str, name: &str) -> String {
     let seen = BOTH.map(|proto| {
-        let text = ask(from, proto, to).unwrap_or_else(|| panic!("{from:?} gets no answer from {to} by {proto:?}"));
+        let text =
+            ask(from, proto, to).unwrap_or_else(|| panic!("{from:?} gets no answer from {to} by {proto:?}"));
         let (who, peer) = text.trim().split_once(' ').expect("NAME PEER").to_owned();
         assert_eq!(who, name, "{from:?} asks {to} by {proto:?}");
         peer.to_owned()

@@ -23,7 +23,8 @@ pub fn open(socket: &Path, verb: &str, path: &str, body: &[u8]) -> std::io::Resu
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let length = body.len();
-    let head = format!("{verb} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let head =
+        format!("{verb} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     // A daemon that refuses a large body answers before it has read it.
     let _ = stream.write_all(body);
@@ -41,7 +42,9 @@ pub fn head(reader: &mut impl BufRead) -> std::io::Result<(u16, Option<u64>)> {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
-            Some((key, value)) if key.eq_ignore_ascii_case("content-length") => length = value.trim().parse().ok(),
+            Some((key, value)) if key.eq_ignore_ascii_case("content-length") => {
+                length = value.trim().parse().ok()
+            }
             Some(_) => {}
             None => return Ok((status, length)),
         }

@@ -11,7 +11,9 @@ impl Found {
             let all = value.as_array().cloned().unwrap_or_default();
             all.iter().map(|item| item[key].to_string()).collect::<Vec<_>>()
         };
-        let sysctl = |key: &str| format!("{key}={}", fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap_or_default().trim());
+        let sysctl = |key: &str| {
+            format!("{key}={}", fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap_or_default().trim())
+        };
         let sysctls = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/accept_ra"];
         Found(BTreeMap::from([
             ("links", names(json(&run("ip", &["-j", "link"])), "ifname")),
@@ -21,7 +23,10 @@ impl Found {
             ("rules", names(json(&run("ip", &["-j", "rule"])), "table")),
             ("nftables", run("nft", &["list", "tables"]).lines().map(str::to_owned).collect()),
             ("mounts", mounts()),
-            ("namespace files", files("/run/netns").into_iter().chain(files("/run/default/run/netns")).collect()),
+            (
+                "namespace files",
+                files("/run/netns").into_iter().chain(files("/run/default/run/netns")).collect(),
+            ),
             ("sysctl", sysctls.iter().map(|key| sysctl(key)).collect()),
             ("listeners", listeners()),
         ]))
@@ -35,7 +40,8 @@ fn mounts() -> Vec<String> {
 
 fn files(folder: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -49,7 +55,13 @@ fn listeners() -> Vec<String> {
 pub fn same(before: &Found, after: &Found) {
     for (theme, was) in &before.0 {
         let is = &after.0[theme];
-        let (more, less): (Vec<_>, Vec<_>) = (is.iter().filter(|x| !was.contains(x)).collect(), was.iter().filter(|x| !is.contains(x)).collect());
-        assert!(more.is_empty() && less.is_empty(), "{theme} were not left as found: new {more:?}, gone {less:?}");
+        let (more, less): (Vec<_>, Vec<_>) = (
+            is.iter().filter(|x| !was.contains(x)).collect(),
+            was.iter().filter(|x| !is.contains(x)).collect(),
+        );
+        assert!(
+            more.is_empty() && less.is_empty(),
+            "{theme} were not left as found: new {more:?}, gone {less:?}"
+        );
     }
 }

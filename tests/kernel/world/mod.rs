@@ -67,7 +67,10 @@ fn live(test: impl FnOnce(&World)) {
 
 /// libtest may run a test on the main thread, which must keep its namespaces.
 fn in_own_thread(test: impl FnOnce() + Send) {
-    assert!(nix::unistd::geteuid().is_root(), "the kernel tests need root: run them with sudo, as `make test` does");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "the kernel tests need root: run them with sudo, as `make test` does"
+    );
     let name = std::thread::current().name().unwrap_or("test").to_owned();
     let result = std::thread::scope(|scope| {
         let body = move || {

@@ -8,7 +8,8 @@ pub struct Skip;
 /// Goes on if all these programs are there; else the test is counted as skipped, or fails under PONTOON_TEST_REQUIRE=1.
 pub fn need(programs: &[&str]) {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let there = |program: &&str| path.split(':').any(|folder| std::path::Path::new(folder).join(program).exists());
+    let there =
+        |program: &&str| path.split(':').any(|folder| std::path::Path::new(folder).join(program).exists());
     match programs.iter().find(|program| !there(program)) {
         None => {}
         Some(program) => skip(&format!("the program {program} is missing")),
