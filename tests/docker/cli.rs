@@ -108,6 +108,8 @@ fn containers_and_the_daemon() {
             format!("{}|1|inactive", env!("CARGO_PKG_VERSION"))
         );
         assert!(fine(w, "info").contains("Pontoon"));
+        // The program cuts `0s` down to the second that has begun.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
         let events = fine(
             w,
             "events --since 1h --until 0s --filter type=container --format {{.Action}}:{{.Actor.Attributes.name}}",
@@ -116,5 +118,41 @@ fn containers_and_the_daemon() {
         assert!(fine(w, "rm -f web").contains("web"));
         assert_eq!(fine(w, "ps -aq"), "");
         fine(w, "system prune -f --volumes");
+    });
+}
+
+#[test]
+fn old_and_new_versions_of_the_api() {
+    need(&["docker"]);
+    world(|w| {
+        w.sandbox("web", &["bridge"]);
+        for version in ["1.24", "1.40", "1.41", "1.44", "1.47", "1.51"] {
+            let set = format!("DOCKER_API_VERSION={version}");
+            let host = format!("unix://{}", w.daemon.socket().display());
+            for args in [
+                "network create net",
+                "network connect net web",
+                "network inspect net",
+                "network ls",
+                "network disconnect net web",
+                "network rm net",
+                "volume create data",
+                "volume ls",
+                "volume rm data",
+                "ps",
+                "inspect web",
+                "info",
+                "system df",
+            ] {
+                let all: Vec<&str> =
+                    [set.as_str(), "docker", "-H", &host].into_iter().chain(args.split(' ')).collect();
+                let (fine, text) = try_run("env", &all);
+                // The program itself refuses what its version of the API has not.
+                let older = text.contains("requires API version");
+                assert!(fine || older, "{version}: docker {args}: {text}");
+            }
+        }
+        let (fine, text) = docker(w, "network ls");
+        assert!(fine, "{text}");
     });
 }
