@@ -21,8 +21,9 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;
     }
-    reconcile(writer)?;
+    // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
+    reconcile(writer)?;
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
         writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));
@@ -124,8 +125,19 @@ pub fn wanted(writer: &Writer) -> Vec<Item> {
     items
 }
 
-/// Observes, compares, applies. If it cannot be done as a whole it is done piece by piece, and what fails is said.
-fn reconcile(writer: &mut Writer) -> Result<()> {
+/// Puts the kernel right after somebody changed it, and says what was found.
+pub fn repair(writer: &mut Writer, cause: &str) {
+    let name = writer.state.settings.instance.clone();
+    let done = match reconcile(writer) {
+        Ok(changes) => format!("{cause}: the kernel is right again, {changes} further changes"),
+        Err(error) => format!("{cause}: {error}"),
+    };
+    let now = (writer.clock)();
+    writer.events.publish(event(&now, "daemon", "repair", &name, &name, &done));
+}
+
+/// Observes, compares, applies; how many operations it took. If it cannot be done as a whole it is done piece by piece, and what fails is said.
+fn reconcile(writer: &mut Writer) -> Result<usize> {
     let wanted = wanted(writer);
     let found = writer.host.observe(&wanted)?;
     let ops = plan::diff::diff(found, wanted);
@@ -142,7 +154,7 @@ fn reconcile(writer: &mut Writer) -> Result<()> {
             writer.host.bury(applied.leaving, Box::new(|_| {}));
         }
     }
-    Ok(())
+    Ok(ops.len())
 }
 
 fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<crate::host::Applied> {

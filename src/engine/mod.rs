@@ -10,6 +10,7 @@
 //! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit.
 mod books;
 mod boot;
+mod carry;
 mod change;
 mod decide;
 mod endpoint;
@@ -20,6 +21,7 @@ mod housekeeping;
 mod mounts;
 mod network;
 mod pools;
+mod publish;
 mod query;
 mod sandbox;
 mod undo;

@@ -1,4 +1,4 @@
-//! The writer's thread: batches of messages in, one commit a batch, one application a change.
+//! The writer's thread: batches of messages in, one commit a batch; `carry` applies what was promised.
 use super::{
     Answer, Events, Published, Resolvers, Settings, Volumes,
     books::Books,
@@ -11,16 +11,14 @@ use super::{
     volume,
 };
 use crate::{
-    error::{Error, Kind, Result},
-    host::{Applied, Host, Sign},
+    error::{Error, Result},
+    host::Host,
     ipam::Intervals,
     model::{
-        Command, Id, Sandbox,
-        kernel::{Item, Op},
+        Command, Id,
+        command::{SandboxRemove, Which},
         names::Names,
-        sandbox::Netns,
     },
-    plan,
     store::{Contents, Ledger, Write},
 };
 use std::{
@@ -31,8 +29,6 @@ use std::{
 
 /// Commands that share a commit at the most.
 const BATCH: usize = 64;
-/// How often another host port is tried when a chosen one turns out to be taken.
-const PORT_ROUNDS: usize = 10;
 
 /// What the writer is told.
 #[expect(clippy::large_enum_variant, reason = "nearly all are calls, and a message is moved twice")]
@@ -44,6 +40,10 @@ pub enum Message {
     /// A sandbox's process has ended, or its namespace has gone.
     Ended {
         sandbox: Id,
+        cause: String,
+    },
+    /// Somebody else changed what is ours in the kernel.
+    Drifted {
         cause: String,
     },
     Stop,
@@ -80,10 +80,10 @@ pub(super) struct Writer {
 }
 
 /// A decision that is promised, waiting to be applied.
-struct Staged {
-    command: Command,
-    decision: Decision,
-    answer: Answer,
+pub(super) struct Staged {
+    pub command: Command,
+    pub decision: Decision,
+    pub answer: Answer,
 }
 
 pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
@@ -137,10 +137,19 @@ impl Writer {
     fn turn(&mut self, batch: Vec<Message>) -> bool {
         let mut staged = Vec::new();
         let mut go_on = true;
+        // First of all, so that the calls of this batch find the kernel as it should be.
+        let drifted = batch.iter().rev().find_map(|message| match message {
+            Message::Drifted { cause } => Some(cause.clone()),
+            _ => None,
+        });
+        if let Some(cause) = drifted {
+            boot::repair(self, &cause);
+        }
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),
                 Message::Ended { sandbox, cause } => self.stage_end(sandbox, &cause, &mut staged),
+                Message::Drifted { .. } => {}
                 Message::Stop => go_on = false,
             }
         }
@@ -178,7 +187,7 @@ impl Writer {
     }
 
     /// Enters a decision into the writer's own state, so that the next one of the batch sees it.
-    fn stage(&mut self, command: Command, decision: Decision, answer: Answer) -> Staged {
+    pub(super) fn stage(&mut self, command: Command, decision: Decision, answer: Answer) -> Staged {
         for change in &decision.changes {
             change.show(&mut self.state.view);
             change.book(&mut self.state.books);
@@ -206,8 +215,7 @@ impl Writer {
         });
         match decision {
             Ok(decision) => {
-                let command =
-                    Command::SandboxInspect(crate::model::command::Which::new(sandbox.name.as_str()));
+                let command = Command::SandboxInspect(Which::new(sandbox.name.as_str()));
                 let staging = self.stage(command, decision, answer);
                 staged.push(staging);
             }
@@ -230,7 +238,7 @@ impl Writer {
         decide(&mut self.state, &mut world)
     }
 
-    fn decide(&mut self, command: &Command, elsewhere: &Intervals) -> Result<Decision> {
+    pub(super) fn decide(&mut self, command: &Command, elsewhere: &Intervals) -> Result<Decision> {
         let root = self.root.clone();
         self.with_world(elsewhere, |state, world| match command {
             Command::NetworkCreate(request) => network::create(state, world, request),
@@ -246,196 +254,9 @@ impl Writer {
         })
     }
 
-    /// Applies a promised decision; on failure undoes it and withdraws the promise.
-    fn carry_out(&mut self, staged: Staged) {
-        let Staged { command, decision, answer } = staged;
-        match self.apply(&decision.changes) {
-            Ok(applied) => self.complete(decision, applied, answer),
-            Err(error) => {
-                let error = undo::withdraw(self, &decision.changes, error);
-                match error.kind == Kind::Conflict && decision.chosen_ports {
-                    true => self.choose_again(command, &decision, error, answer),
-                    false => answer(Err(error)),
-                }
-            }
-        }
-    }
-
-    fn complete(&mut self, decision: Decision, applied: Applied, answer: Answer) {
-        for (sandbox, udp, tcp) in applied.resolvers {
-            self.resolvers.serve(sandbox, udp, tcp);
-        }
-        self.publish(&decision.changes);
-        self.watch(&decision.changes);
-        decision.events.into_iter().for_each(|event| self.events.publish(event));
-        let reply = decision.reply;
-        match applied.leaving.is_empty() {
-            true => answer(Ok(reply)),
-            false => self.host.bury(applied.leaving, Box::new(move |gone| answer(gone.map(|()| reply)))),
-        }
-    }
-
-    /// A host port that we chose belongs to another program: choose others, a few times.
-    fn choose_again(&mut self, command: Command, failed: &Decision, error: Error, answer: Answer) {
-        let mut elsewhere = Intervals::new();
-        let (mut changes, mut last) = (failed.changes.clone(), error);
-        for _ in 0..PORT_ROUNDS {
-            for port in changes.iter().filter_map(sandbox_after).flat_map(|sandbox| sandbox.ports.clone()) {
-                elsewhere.insert(port.host_port.into(), (port.host_port + (port.count - 1)).into());
-            }
-            let decision = match self.decide(&command, &elsewhere) {
-                Ok(decision) => decision,
-                Err(_) => return answer(Err(last)),
-            };
-            changes = decision.changes.clone();
-            let staged = self.stage(command.clone(), decision, Box::new(|_| {}));
-            let writes: Result<Vec<Write>> = changes.iter().map(Change::write).collect();
-            if let Err(error) = writes.and_then(|writes| self.ledger.commit(&writes)) {
-                undo::forget(&mut self.state, changes);
-                return answer(Err(error));
-            }
-            match self.apply(&changes) {
-                Ok(applied) => return self.complete(staged.decision, applied, answer),
-                Err(error) => last = undo::withdraw(self, &changes, error),
-            }
-            if last.kind != Kind::Conflict {
-                break;
-            }
-        }
-        answer(Err(last));
-    }
-
-    /// Brings kernel and files from before to after.
-    pub fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
-        for volume in changes.iter().filter_map(volume_after) {
-            self.volumes.create(&volume)?;
-        }
-        let ops = self.ops(changes);
-        for op in &ops {
-            if let Op::Remove(Item::Resolver(resolver)) = op {
-                self.resolvers.stop(resolver.sandbox);
-            }
-        }
-        let applied = if ops.is_empty() { Applied::default() } else { self.host.apply(&ops)? };
-        for change in changes {
-            if let Change::Volume { before: Some(volume), after: None } = change {
-                self.volumes.remove(&volume.name)?;
-            }
-        }
-        Ok(applied)
-    }
-
-    fn ops(&self, changes: &[Change]) -> Vec<Op> {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for change in changes {
-            let (old, new) = self.items(change);
-            before.extend(old);
-            after.extend(new);
-        }
-        let mut ops = plan::diff::diff(before, after);
-        ops.retain(|op| match op {
-            // Forwarding stays until we leave; a volume stays mounted while others use it.
-            Op::Remove(Item::Forwarding(_)) => false,
-            Op::Remove(Item::VolumeMount(mount)) => {
-                let name = crate::model::Name::parse(&mount.volume);
-                name.is_ok_and(|name| self.state.view.users(&name).is_empty())
-            }
-            _ => true,
-        });
-        ops
-    }
-
-    fn items(&self, change: &Change) -> (Vec<Item>, Vec<Item>) {
-        let strict = self.state.settings.strict_default_bridge;
-        let view = &self.state.view;
-        let of = |sandbox: &Arc<Sandbox>| plan::sandbox::items(sandbox, view, strict);
-        match change {
-            Change::Network { before, after } => (
-                before.as_ref().map(|network| plan::network::items(network)).unwrap_or_default(),
-                after.as_ref().map(|network| plan::network::items(network)).unwrap_or_default(),
-            ),
-            Change::Sandbox { before, after } => {
-                (before.as_ref().map(of).unwrap_or_default(), after.as_ref().map(of).unwrap_or_default())
-            }
-            Change::Volume { .. } => (Vec::new(), Vec::new()),
-        }
-    }
-
-    /// Lets everybody see it, DNS first.
-    pub fn publish(&mut self, changes: &[Change]) {
-        let mut view = View::clone(&self.published.view.load());
-        for change in changes {
-            change.show(&mut view);
-            match change {
-                Change::Network { before, after } => {
-                    before.iter().for_each(|network| self.names.remove_network(network.id));
-                    after.iter().for_each(|n| self.names.set_network(n.id, n.name.as_str()));
-                }
-                Change::Sandbox { before, after } => {
-                    if let Some(sandbox) = before {
-                        sandbox.endpoints.iter().for_each(|e| self.names.remove_seat(e.network, sandbox.id));
-                        self.names.remove_asker(sandbox.id);
-                    }
-                    after.iter().for_each(|sandbox| self.name(sandbox));
-                }
-                Change::Volume { .. } => {}
-            }
-        }
-        self.published.names.store(Arc::new(self.names.clone()));
-        self.published.view.store(Arc::new(view));
-    }
-
-    fn name(&mut self, sandbox: &Sandbox) {
-        for (network, seat) in plan::names::seats(sandbox) {
-            self.names.set_seat(network, seat);
-        }
-        self.names.set_asker(sandbox.id, plan::names::asker(sandbox, &self.state.view));
-    }
-
-    /// From now on the end of a sandbox is noticed; or no longer, when it has been removed.
-    pub fn watch(&mut self, changes: &[Change]) {
-        for change in changes {
-            let Change::Sandbox { before, after } = change else { continue };
-            match (before, after) {
-                (Some(before), None) => self.host.forget(before.id),
-                (_, Some(sandbox)) => {
-                    let sign = match (&sandbox.netns, sandbox.process) {
-                        (_, Some(process)) => Sign::Process(process),
-                        (Netns::Made(path) | Netns::Given { path, .. }, None) => Sign::Path(path.clone()),
-                        (Netns::Host | Netns::Shared(_), None) => continue,
-                    };
-                    if let Err(error) = self.host.watch(sandbox.id, sign) {
-                        tracing::warn!(sandbox = %sandbox.name, %error, "its end will not be noticed by itself");
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-    }
-}
-
-fn volume_after(change: &Change) -> Option<Arc<crate::model::Volume>> {
-    match change {
-        Change::Volume { before: None, after: Some(volume) } => Some(volume.clone()),
-        _ => None,
-    }
-}
-
-fn sandbox_after(change: &Change) -> Option<&Arc<Sandbox>> {
-    match change {
-        Change::Sandbox { after, .. } => after.as_ref(),
-        _ => None,
-    }
-}
-
-impl Writer {
     /// If the sandbox's process is alive it is asked to end, and the call waits for that. Gives the answer back
     /// when there is nothing to wait for.
-    fn end_first(
-        &mut self,
-        request: &crate::model::command::SandboxRemove,
-        answer: Answer,
-    ) -> Option<Answer> {
+    fn end_first(&mut self, request: &SandboxRemove, answer: Answer) -> Option<Answer> {
         let Ok(sandbox) = self.state.view.find_sandbox(&request.name) else { return Some(answer) };
         let Some(process) = sandbox.process else { return Some(answer) };
         if !self.host.process(process.pid).is_ok_and(|now| now == process) {

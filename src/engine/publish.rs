@@ -1,0 +1,62 @@
+//! Publishes what was done: the view everybody reads, the names of the resolvers, and whose end is watched for.
+use super::{change::Change, view::View, writer::Writer};
+use crate::{
+    host::Sign,
+    model::{Sandbox, sandbox::Netns},
+    plan,
+};
+use std::sync::Arc;
+
+impl Writer {
+    /// Lets everybody see it, DNS first.
+    pub(super) fn publish(&mut self, changes: &[Change]) {
+        let mut view = View::clone(&self.published.view.load());
+        for change in changes {
+            change.show(&mut view);
+            match change {
+                Change::Network { before, after } => {
+                    before.iter().for_each(|network| self.names.remove_network(network.id));
+                    after.iter().for_each(|n| self.names.set_network(n.id, n.name.as_str()));
+                }
+                Change::Sandbox { before, after } => {
+                    if let Some(sandbox) = before {
+                        sandbox.endpoints.iter().for_each(|e| self.names.remove_seat(e.network, sandbox.id));
+                        self.names.remove_asker(sandbox.id);
+                    }
+                    after.iter().for_each(|sandbox| self.name(sandbox));
+                }
+                Change::Volume { .. } => {}
+            }
+        }
+        self.published.names.store(Arc::new(self.names.clone()));
+        self.published.view.store(Arc::new(view));
+    }
+
+    fn name(&mut self, sandbox: &Sandbox) {
+        for (network, seat) in plan::names::seats(sandbox) {
+            self.names.set_seat(network, seat);
+        }
+        self.names.set_asker(sandbox.id, plan::names::asker(sandbox, &self.state.view));
+    }
+
+    /// From now on the end of a sandbox is noticed; or no longer, when it has been removed.
+    pub(super) fn watch(&mut self, changes: &[Change]) {
+        for change in changes {
+            let Change::Sandbox { before, after } = change else { continue };
+            match (before, after) {
+                (Some(before), None) => self.host.forget(before.id),
+                (_, Some(sandbox)) => {
+                    let sign = match (&sandbox.netns, sandbox.process) {
+                        (_, Some(process)) => Sign::Process(process),
+                        (Netns::Made(path) | Netns::Given { path, .. }, None) => Sign::Path(path.clone()),
+                        (Netns::Host | Netns::Shared(_), None) => continue,
+                    };
+                    if let Err(error) = self.host.watch(sandbox.id, sign) {
+                        tracing::warn!(sandbox = %sandbox.name, %error, "its end will not be noticed by itself");
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+    }
+}
