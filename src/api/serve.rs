@@ -1,5 +1,5 @@
 //! Connections: accepted, bounded in number, size and time, and handed to the doorway that knows the path.
-use super::{docker, metrics::Metrics, native, reply};
+use super::{docker, metrics::Metrics, native, plugin, reply};
 use crate::{engine::Engine, error::Error};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
@@ -84,6 +84,10 @@ async fn route(request: Request<Incoming>, doorways: &Doorways) -> reply::Answer
     match (&head.method, head.uri.path()) {
         (&Method::GET, "/schema") => super::schema::schema(),
         (&Method::GET, "/metrics") => doorways.metrics.answer(&doorways.engine),
+        (&Method::POST, path) if plugin::knows(path) => match read(body).await {
+            Ok(body) => plugin::call(path, &body, doorways).await,
+            Err(error) => reply::error(&error),
+        },
         (&Method::POST, path) if native::knows(path) => {
             let method = path.trim_start_matches('/').to_owned();
             let stream = head.headers.get("accept").is_some_and(|kind| kind == "application/x-ndjson");

@@ -5,6 +5,7 @@
 mod world;
 
 mod cli;
+mod plugin;
 mod python;
 mod raw;
 mod requests;

@@ -185,6 +185,8 @@ fn filters_in_both_encodings() {
             r#""Names":["/box"]"#,
         ),
         ("GET /containers/json?filters=%7B%22status%22%3A%5B%22exited%22%5D%7D", "", 200, "[]"),
+        ("GET /containers/json?filters=%7B%22since%22%3A%5B%22x%22%5D%7D", "", 200, "[]"),
+        ("GET /containers/json?filters=%7B%22paint%22%3A%5B%22x%22%5D%7D", "", 400, "invalid filter 'paint'"),
         ("POST /networks/prune?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D", "", 200, r#"["one"]"#),
         ("POST /networks/prune?filters=%7B%22until%22%3A%5B%2224h%22%5D%7D", "", 200, "null"),
     ]);

@@ -35,19 +35,16 @@ pub async fn all(doorways: &Doorways) -> Result<Value> {
     Ok(json!(found(doorways, Filters::default()).await?.iter().map(container_show::line).collect::<Vec<_>>()))
 }
 
-/// Filters that can fit no sandbox: it has no image, no health and no exit code.
-const NEVER: [&str; 8] =
-    ["ancestor", "exited", "health", "expose", "publish", "isolation", "is-task", "before"];
-const FILTERS: [&str; 14] = [
-    "id", "name", "label", "network", "volume", "status", "since", NEVER[0], NEVER[1], NEVER[2], NEVER[3],
-    NEVER[4], NEVER[5], NEVER[7],
-];
+const FILTERS: [&str; 6] = ["id", "name", "label", "network", "volume", "status"];
+/// Filters that fit no sandbox: it has no image, no health and no exit code.
+const NEVER: [&str; 9] =
+    ["ancestor", "before", "exited", "expose", "health", "is-task", "isolation", "publish", "since"];
 
 pub async fn list(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
-    let mut wanted = Wanted::read(asked, &FILTERS)?;
+    let mut wanted = Wanted::read(asked, &[&FILTERS[..], &NEVER].concat())?;
     let status = wanted.take("status");
     let running = status.is_empty() || status.iter().any(|status| status == "running");
-    let never = wanted.filters.keys().any(|key| key == "since" || NEVER.contains(&key.as_str()));
+    let never = wanted.filters.keys().any(|key| NEVER.contains(&key.as_str()));
     if never || !running {
         return Ok(wire::ok(&json!([])));
     }
