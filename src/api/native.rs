@@ -3,16 +3,18 @@ use super::{Doorways, reply};
 use crate::{
     engine::Engine,
     error::{Error, Result},
-    model::{Command, Event, Reply},
+    model::{Command, Event},
 };
 use hyper::{StatusCode, body::Bytes};
 use serde::Deserialize;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
-    time::Instant,
-};
-use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot};
+use std::collections::BTreeMap;
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+/// Is `path` one of ours, like `/Network.Create`? No other doorway has paths of one capitalised segment with a dot.
+pub fn knows(path: &str) -> bool {
+    let name = path.strip_prefix('/').unwrap_or(path);
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+}
 
 /// Carries out `method` with the JSON in `body`. `stream`: long work tells its progress line by line.
 pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) -> reply::Answer {
@@ -20,18 +22,14 @@ pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) 
     if method == "Events.Watch" {
         return watch(body, &doorways.engine);
     }
-    let started = Instant::now();
     let command = match parse(method, body) {
         Ok(command) => command,
         Err(error) => return reply::error(&error),
     };
-    let name = command.method();
     if stream && doorways.engine.is_slow(&command) {
         return with_progress(command, &doorways.engine);
     }
-    let result = run(command, &doorways.engine).await;
-    doorways.metrics.count(name, started.elapsed(), result.as_ref().err());
-    match result {
+    match doorways.run(command).await {
         Ok(value) => reply::json(StatusCode::OK, &value),
         Err(error) => reply::error(&error),
     }
@@ -45,29 +43,6 @@ fn parse(method: &str, body: &[u8]) -> Result<Command> {
                 .because(error))
         }
         None => Err(Error::not_found(format!("there is no method {method:?}: GET /schema lists them"))),
-    }
-}
-
-async fn run(command: Command, engine: &Engine) -> Result<Reply> {
-    let lost = || Error::unavailable("the daemon is stopping");
-    if engine.is_slow(&command) {
-        // If the client goes away this future is dropped, and the work is told to stop.
-        let gone = Arc::new(AtomicBool::new(false));
-        let _told = OnDrop(gone.clone());
-        let engine = engine.clone();
-        let work = move || engine.execute(command, &|_| !gone.load(Ordering::Relaxed));
-        return tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(lost()));
-    }
-    let (send, receive) = oneshot::channel();
-    engine.submit(command, Box::new(move |reply| drop(send.send(reply))));
-    receive.await.unwrap_or_else(|_| Err(lost()))
-}
-
-struct OnDrop(Arc<AtomicBool>);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

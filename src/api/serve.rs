@@ -1,12 +1,9 @@
 //! Connections: accepted, bounded in number, size and time, and handed to the doorway that knows the path.
-use super::{metrics::Metrics, native, reply};
-use crate::{
-    engine::Engine,
-    error::{Error, Kind},
-};
+use super::{docker, metrics::Metrics, native, plugin, reply};
+use crate::{engine::Engine, error::Error};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    Method, Request, StatusCode,
+    Method, Request,
     body::{Bytes, Incoming},
     server::conn::http1,
     service::service_fn,
@@ -87,7 +84,11 @@ async fn route(request: Request<Incoming>, doorways: &Doorways) -> reply::Answer
     match (&head.method, head.uri.path()) {
         (&Method::GET, "/schema") => super::schema::schema(),
         (&Method::GET, "/metrics") => doorways.metrics.answer(&doorways.engine),
-        (&Method::POST, path) => {
+        (&Method::POST, path) if plugin::knows(path) => match read(body).await {
+            Ok(body) => plugin::call(path, &body, doorways).await,
+            Err(error) => reply::error(&error),
+        },
+        (&Method::POST, path) if native::knows(path) => {
             let method = path.trim_start_matches('/').to_owned();
             let stream = head.headers.get("accept").is_some_and(|kind| kind == "application/x-ndjson");
             match read(body).await {
@@ -95,11 +96,15 @@ async fn route(request: Request<Incoming>, doorways: &Doorways) -> reply::Answer
                 Err(error) => reply::error(&error),
             }
         }
-        (method, path) => {
+        (method, path) if path == "/" || native::knows(path) => {
             let message =
                 format!("{method} {path} is not known: POST /Network.Create and the like, or GET /schema");
-            reply::json(StatusCode::NOT_FOUND, &Error::new(Kind::NotFound, message))
+            reply::error(&Error::not_found(message))
         }
+        _ => match read(body).await {
+            Ok(body) => docker::call(&head, &body, doorways).await,
+            Err(error) => docker::refuse(&error),
+        },
     }
 }
 

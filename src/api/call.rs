@@ -1,0 +1,45 @@
+//! Carries a `Command` to the engine and brings the answer, for every doorway. It knows no field of any command.
+use super::Doorways;
+use crate::{
+    engine::Engine,
+    error::{Error, Result},
+    model::{Command, Reply},
+};
+use std::{
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    time::Instant,
+};
+use tokio::sync::oneshot;
+
+impl Doorways {
+    /// Does `command` without blocking a worker, and counts it.
+    pub async fn run(&self, command: Command) -> Result<Reply> {
+        let (name, started) = (command.method(), Instant::now());
+        let result = carry(command, &self.engine).await;
+        self.metrics.count(name, started.elapsed(), result.as_ref().err());
+        result
+    }
+}
+
+async fn carry(command: Command, engine: &Engine) -> Result<Reply> {
+    let lost = || Error::unavailable("the daemon is stopping");
+    if engine.is_slow(&command) {
+        // If the client goes away this future is dropped, and the work is told to stop.
+        let gone = Arc::new(AtomicBool::new(false));
+        let _told = OnDrop(gone.clone());
+        let engine = engine.clone();
+        let work = move || engine.execute(command, &|_| !gone.load(Ordering::Relaxed));
+        return tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(lost()));
+    }
+    let (send, receive) = oneshot::channel();
+    engine.submit(command, Box::new(move |reply| drop(send.send(reply))));
+    receive.await.unwrap_or_else(|_| Err(lost()))
+}
+
+struct OnDrop(Arc<AtomicBool>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,125 @@
+//! `POST /networks/{id}/connect` and `/disconnect`: a container's seat in a network, in Docker's words.
+use super::{asked::Asked, containers, networks, wire};
+use crate::{
+    api::{Doorways, reply::Answer},
+    error::{Error, Kind, Result},
+    model::{
+        Command, Mac, Network, Sandbox,
+        command::{EndpointRequest, NetworkConnect, NetworkDisconnect},
+        options::EndpointSettings,
+    },
+};
+use hyper::StatusCode;
+use serde::Deserialize;
+use std::{collections::BTreeMap, str::FromStr};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    container: String,
+    endpointconfig: Endpoint,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Endpoint {
+    ipamconfig: IpamConfig,
+    links: Vec<String>,
+    aliases: Vec<String>,
+    macaddress: String,
+    driveropts: Option<BTreeMap<String, String>>,
+    gwpriority: i32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IpamConfig {
+    ipv4address: String,
+    ipv6address: String,
+    linklocalips: Vec<String>,
+}
+
+pub async fn connect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
+    let body: Body = asked.json()?;
+    let view = doorways.engine.view();
+    let (network, sandbox) = (networks::find(&view, which)?, containers::find(&view, &body.container)?);
+    let endpoint = translate(body.endpointconfig, &network)?;
+    let fixed = endpoint.ip.is_some() || endpoint.ip6.is_some();
+    let request = NetworkConnect { sandbox: sandbox.id.to_string(), endpoint };
+    let result = doorways.run(Command::NetworkConnect(request)).await;
+    result.map_err(|error| refused(error, &sandbox, &network, fixed))?;
+    Ok(wire::empty(StatusCode::OK))
+}
+
+fn refused(error: Error, sandbox: &Sandbox, network: &Network, fixed: bool) -> Error {
+    match error.kind {
+        Kind::Conflict if sandbox.endpoint_in(network.id).is_some() => Error::denied(format!(
+            "endpoint with name {} already exists in network {}",
+            sandbox.name, network.name
+        )),
+        Kind::Conflict if fixed => Error::denied("Address already in use").because(error),
+        Kind::Conflict => Error { kind: Kind::Denied, ..error },
+        _ => error,
+    }
+}
+
+fn translate(wanted: Endpoint, network: &Network) -> Result<EndpointRequest> {
+    if !wanted.ipamconfig.linklocalips.is_empty() {
+        return Err(Error::unsupported("link-local addresses cannot be chosen: leave LinkLocalIPs out"));
+    }
+    let links = wanted.links.iter().map(|link| {
+        let (name, alias) = link.split_once(':').unwrap_or((link, link));
+        (alias.to_owned(), name.to_owned())
+    });
+    Ok(EndpointRequest {
+        network: network.id.to_string(),
+        ip: maybe("IPv4 address", &wanted.ipamconfig.ipv4address)?,
+        ip6: maybe("IPv6 address", &wanted.ipamconfig.ipv6address)?,
+        mac: maybe::<Mac>("MAC address", &wanted.macaddress)?,
+        links: links.collect(),
+        aliases: wanted.aliases,
+        ifname: settings(wanted.driveropts.unwrap_or_default())?.ifname,
+        priority: wanted.gwpriority,
+    })
+}
+
+/// Options of other drivers are passed over; ours that a seat cannot have yet are refused.
+fn settings(mut options: BTreeMap<String, String>) -> Result<EndpointSettings> {
+    options.retain(|key, _| key.starts_with("com.docker.network.endpoint."));
+    let settings = EndpointSettings::parse(&options)?;
+    match settings.sysctls.is_empty() {
+        true => Ok(settings),
+        false => {
+            Err(Error::unsupported("sysctls of an endpoint cannot be set yet: leave endpoint.sysctls out"))
+        }
+    }
+}
+
+fn maybe<T: FromStr>(what: &str, text: &str) -> Result<Option<T>> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| Error::invalid(format!("invalid {what}: {text}"))),
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Leave {
+    container: String,
+}
+
+pub async fn disconnect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
+    let body: Leave = asked.json()?;
+    let view = doorways.engine.view();
+    let (network, sandbox) = (networks::find(&view, which)?, containers::find(&view, &body.container)?);
+    let request = NetworkDisconnect { network: network.id.to_string(), sandbox: sandbox.id.to_string() };
+    let result = doorways.run(Command::NetworkDisconnect(request)).await;
+    result.map_err(|error| match error.kind {
+        // Docker has no class for it.
+        Kind::NotFound => {
+            Error::internal(format!("container {} is not connected to network {}", sandbox.id, network.name))
+        }
+        _ => error,
+    })?;
+    Ok(wire::empty(StatusCode::OK))
+}

@@ -1,0 +1,158 @@
+//! The real `docker` program against our socket.
+use crate::world::{World, need, tool::try_run, world};
+use serde_json::{Value, json};
+
+/// Output of `docker ARGS`; whatever it says on failure.
+fn docker(w: &World, args: &str) -> (bool, String) {
+    let host = format!("unix://{}", w.daemon.socket().display());
+    let all: Vec<&str> = ["-H", &host].into_iter().chain(args.split(' ')).collect();
+    let (fine, text) = try_run("docker", &all);
+    (fine, text.trim().to_owned())
+}
+
+fn fine(w: &World, args: &str) -> String {
+    let (fine, text) = docker(w, args);
+    assert!(fine, "docker {args}: {text}");
+    text
+}
+
+fn refused(w: &World, args: &str, wanted: &str) {
+    let (fine, text) = docker(w, args);
+    assert!(!fine && text.contains(wanted), "docker {args}: wanted {wanted:?}, found {text}");
+}
+
+fn json_of(w: &World, args: &str) -> Value {
+    serde_json::from_str(&fine(w, args)).unwrap_or(Value::Null)
+}
+
+#[test]
+fn networks() {
+    need(&["docker"]);
+    world(|w| {
+        w.sandbox("web", &["bridge"]);
+        let id = fine(
+            w,
+            "network create --subnet 10.60.0.0/16 --gateway 10.60.0.254 --label a=b -o com.docker.network.driver.mtu=1400 net",
+        );
+        assert_eq!(id.len(), 64);
+        fine(w, "network create --ipv6 --internal inner");
+        refused(w, "network create net", "network with name net already exists");
+        refused(w, "network create bridge", "operation is not permitted on predefined bridge network");
+        assert_eq!(
+            fine(w, "network ls --format {{.Name}}:{{.Driver}}:{{.Scope}}"),
+            "bridge:bridge:local\nhost:host:local\ninner:bridge:local\nnet:bridge:local\nnone:null:local"
+        );
+        assert_eq!(fine(w, "network ls -q --no-trunc -f label=a=b"), id);
+        fine(w, "network connect --ip 10.60.1.2 --alias www net web");
+        refused(w, "network connect net web", "already exists in network net");
+        let net = json_of(w, &format!("network inspect {}", &id[..12]));
+        assert_eq!(net[0]["Options"]["com.docker.network.driver.mtu"], "1400");
+        assert_eq!(net[0]["Containers"][w.look("web").id.as_str()]["IPv4Address"], "10.60.1.2/16");
+        refused(w, "network rm net", "has active endpoints");
+        fine(w, "network disconnect net web");
+        assert_eq!(fine(w, "network rm net"), "net");
+        refused(w, "network rm net", "network net not found");
+        refused(w, "network rm bridge", "pre-defined network and cannot be removed");
+        assert_eq!(fine(w, "network prune -f"), "Deleted Networks:\ninner");
+        refused(w, "network inspect nothing", "network nothing not found");
+    });
+}
+
+#[test]
+fn volumes() {
+    need(&["docker"]);
+    world(|w| {
+        assert_eq!(fine(w, "volume create --label a=b data"), "data");
+        assert_eq!(fine(w, "volume create data"), "data");
+        let anonymous = fine(w, "volume create");
+        assert_eq!(anonymous.len(), 64);
+        let mount = json!([{ "kind": "volume", "source": "data", "target": "/data" }]);
+        w.sandbox_with("user", json!({ "mounts": mount }));
+        assert_eq!(fine(w, "volume ls -q -f name=data"), "data");
+        assert_eq!(fine(w, "volume ls -q -f dangling=true"), anonymous);
+        assert_eq!(json_of(w, "volume inspect data")[0]["Labels"]["a"], "b");
+        refused(w, "volume rm data", "volume is in use");
+        refused(w, "volume rm nothing", "no such volume");
+        fine(w, "volume rm -f nothing");
+        assert!(fine(w, "volume prune -f").contains(&anonymous));
+        assert_eq!(fine(w, "volume ls -q"), "data");
+        assert!(fine(w, "system df").contains("Local Volumes"));
+        assert!(fine(w, "system df -v").contains("data"));
+        w.remove("user");
+        assert!(fine(w, "volume prune -a -f").contains("data"));
+    });
+}
+
+#[test]
+fn containers_and_the_daemon() {
+    need(&["docker"]);
+    world(|w| {
+        w.sandbox_with(
+            "web",
+            json!({ "ports": [{ "port": 80, "host_port": 8080, "host_ip": "127.0.0.1" }] }),
+        );
+        assert_eq!(
+            fine(w, "ps --format {{.Names}}|{{.Ports}}|{{.Networks}}"),
+            "web|127.0.0.1:8080->80/tcp|bridge"
+        );
+        assert!(fine(w, "ps -a").contains("web"));
+        assert_eq!(fine(w, "port web"), "80/tcp -> 127.0.0.1:8080");
+        assert_eq!(fine(w, "port web 80"), "127.0.0.1:8080");
+        let ip = w.look("web").ip;
+        assert_eq!(fine(w, "inspect -f {{.NetworkSettings.Networks.bridge.IPAddress}} web"), ip);
+        assert_eq!(fine(w, "inspect -f {{.Driver}} bridge"), "bridge");
+        refused(w, "inspect nothing", "nothing");
+        assert_eq!(fine(w, "version -f {{.Server.Version}}"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            fine(w, "info -f {{.ServerVersion}}|{{.Containers}}|{{.Swarm.LocalNodeState}}"),
+            format!("{}|1|inactive", env!("CARGO_PKG_VERSION"))
+        );
+        assert!(fine(w, "info").contains("Pontoon"));
+        // The program cuts `0s` down to the second that has begun.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let events = fine(
+            w,
+            "events --since 1h --until 0s --filter type=container --format {{.Action}}:{{.Actor.Attributes.name}}",
+        );
+        assert_eq!(events, "create:web");
+        assert!(fine(w, "rm -f web").contains("web"));
+        assert_eq!(fine(w, "ps -aq"), "");
+        fine(w, "system prune -f --volumes");
+    });
+}
+
+#[test]
+fn old_and_new_versions_of_the_api() {
+    need(&["docker"]);
+    world(|w| {
+        w.sandbox("web", &["bridge"]);
+        for version in ["1.24", "1.40", "1.41", "1.44", "1.47", "1.51"] {
+            let set = format!("DOCKER_API_VERSION={version}");
+            let host = format!("unix://{}", w.daemon.socket().display());
+            for args in [
+                "network create net",
+                "network connect net web",
+                "network inspect net",
+                "network ls",
+                "network disconnect net web",
+                "network rm net",
+                "volume create data",
+                "volume ls",
+                "volume rm data",
+                "ps",
+                "inspect web",
+                "info",
+                "system df",
+            ] {
+                let all: Vec<&str> =
+                    [set.as_str(), "docker", "-H", &host].into_iter().chain(args.split(' ')).collect();
+                let (fine, text) = try_run("env", &all);
+                // The program itself refuses what its version of the API has not.
+                let older = text.contains("requires API version");
+                assert!(fine || older, "{version}: docker {args}: {text}");
+            }
+        }
+        let (fine, text) = docker(w, "network ls");
+        assert!(fine, "{text}");
+    });
+}
