@@ -130,3 +130,25 @@ fn check_instance(name: &str) -> Result<()> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_file_is_refused_with_its_place() {
+        let path = std::env::temp_dir().join(format!("pontoon-config-{}.toml", std::process::id()));
+        for (text, wanted) in [
+            ("\nfoo = 1\n", "line 2: unknown field `foo`"),
+            ("mtu = \"x\"\n", "line 1: invalid type"),
+            ("mtu = 10\n", "invalid mtu 10: it must be from 68 to 65535"),
+            ("instance = \"a/b\"\n", "invalid instance name"),
+        ] {
+            std::fs::write(&path, text).expect("a file");
+            let options = Options { config: Some(path.clone()), ..Options::default() };
+            let said = Config::load(options).map(drop).map_err(|error| error.to_string());
+            assert!(said.as_ref().is_err_and(|said| said.contains(wanted)), "{text}: {said:?}");
+        }
+        std::fs::remove_file(&path).expect("the file");
+    }
+}

@@ -23,6 +23,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs a daemon until it is told to stop. It says READY when its socket answers.
 pub fn run(options: Options) -> Result<()> {
     let config = Config::load(options)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::denied(
+            "`pontoon daemon` makes links, namespaces and mounts: run it as root, with sudo",
+        ));
+    }
     start_log(&config.log)?;
     raise_file_limit();
     for folder in [&config.root, &config.run] {

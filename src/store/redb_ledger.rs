@@ -178,3 +178,22 @@ fn write(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     }
     Ok(transaction.commit()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_alone_reads_the_ledger() -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let failed = |error: std::io::Error| Error::os("prepare the test", &error);
+        let path = std::env::temp_dir().join(format!("pontoon-ledger-{}.redb", std::process::id()));
+        for _ in ["made", "found"] {
+            drop(RedbLedger::open(&path, "2026-01-01T00:00:00Z")?);
+            let mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).map_err(failed)?;
+        }
+        std::fs::remove_file(&path).map_err(failed)
+    }
+}
