@@ -208,10 +208,11 @@ impl Server {
             }
             batch.queue(peer, start);
         }
-        batch.send(seat.udp.as_fd());
+        // before the answers leave: who has one finds it counted
         add(&counters.queries, count as u64);
         add(&counters.hits, hits);
         add(&counters.dropped, dropped);
+        batch.send(seat.udp.as_fd());
     }
 
     fn due(&mut self, at: Instant) {

@@ -5,18 +5,18 @@ use crate::{
     error::Result,
     ipam::Intervals,
     model::{
-        Sandbox,
+        Id, Sandbox, Volume,
         kernel::{Item, Op},
         sandbox::Netns,
     },
     plan,
     store::{Contents, Write},
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     let dead = load(writer, contents);
-    release_dead(writer, &dead)?;
+    let gone = release_dead(writer, &dead)?;
     make_predefined(writer)?;
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;
@@ -24,6 +24,9 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
     reconcile(writer)?;
+    for volume in gone {
+        writer.volumes.remove(&volume.name)?;
+    }
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
         writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));
@@ -45,11 +48,26 @@ fn load(writer: &mut Writer, contents: Contents) -> Vec<(Arc<Sandbox>, String)> 
         change.book(&mut writer.state.books);
     }
     writer.state.books.resume(sandboxes.iter());
-    let ended = sandboxes.into_iter().filter_map(|sandbox| {
-        let cause = ended(writer, &sandbox)?;
-        Some((Arc::new(sandbox), cause))
-    });
-    ended.collect()
+    let mut dead = Vec::new();
+    for sandbox in sandboxes {
+        if let Some(cause) = ended(writer, &sandbox) {
+            dead.push((Arc::new(sandbox), cause));
+        }
+    }
+    with_sharers(writer, dead)
+}
+
+/// Those that share the namespace of an ended one have ended too.
+fn with_sharers(writer: &Writer, mut dead: Vec<(Arc<Sandbox>, String)>) -> Vec<(Arc<Sandbox>, String)> {
+    let known: HashSet<Id> = dead.iter().map(|(sandbox, _)| sandbox.id).collect();
+    for i in 0..dead.len() {
+        let sharing = writer.state.books.sharing(dead[i].0.id).filter(|id| !known.contains(id));
+        let sharing = sharing.filter_map(|id| writer.state.view.sandboxes.get(id).cloned());
+        let cause = format!("sandbox {} has gone", dead[i].0.name);
+        let sharing: Vec<_> = sharing.map(|other| (other, cause.clone())).collect();
+        dead.extend(sharing);
+    }
+    dead
 }
 
 /// Why a sandbox is no more, or none if it lives.
@@ -71,7 +89,9 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox) -> Option<String> {
     }
 }
 
-fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<()> {
+/// Promises of the dead are taken back; what they had in the kernel goes with the difference. Returns the volumes that
+/// go with them, whose files wait until nothing is mounted there.
+fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<Vec<Arc<Volume>>> {
     let mut changes = Vec::new();
     for (sandbox, _) in dead {
         changes.push(Change::Sandbox { before: Some(sandbox.clone()), after: None });
@@ -79,14 +99,12 @@ fn release_dead(writer: &mut Writer, dead: &[(Arc<Sandbox>, String)]) -> Result<
             changes.extend(super::mounts::anonymous(&writer.state.view, sandbox));
         }
     }
-    // What they had in the kernel goes with the difference below; files go now.
     commit(writer, &changes)?;
-    for change in &changes {
-        if let Change::Volume { before: Some(volume), .. } = change {
-            writer.volumes.remove(&volume.name)?;
-        }
-    }
-    Ok(())
+    let gone = changes.into_iter().filter_map(|change| match change {
+        Change::Volume { before, after: None } => before,
+        _ => None,
+    });
+    Ok(gone.collect())
 }
 
 fn make_predefined(writer: &mut Writer) -> Result<()> {
@@ -125,8 +143,19 @@ pub fn wanted(writer: &Writer) -> Vec<Item> {
     items
 }
 
-/// Observes, compares, applies. If it cannot be done as a whole it is done piece by piece, and what fails is said.
-fn reconcile(writer: &mut Writer) -> Result<()> {
+/// Puts the kernel right after somebody changed it, and says what was found.
+pub fn repair(writer: &mut Writer, cause: &str) {
+    let name = writer.state.settings.instance.clone();
+    let done = match reconcile(writer) {
+        Ok(changes) => format!("{cause}: the kernel is right again, {changes} further changes"),
+        Err(error) => format!("{cause}: {error}"),
+    };
+    let now = (writer.clock)();
+    writer.events.publish(event(&now, "daemon", "repair", &name, &name, &done));
+}
+
+/// Observes, compares, applies; how many operations it took. If it cannot be done as a whole it is done piece by piece, and what fails is said.
+fn reconcile(writer: &mut Writer) -> Result<usize> {
     let wanted = wanted(writer);
     let found = writer.host.observe(&wanted)?;
     let ops = plan::diff::diff(found, wanted);
@@ -143,7 +172,7 @@ fn reconcile(writer: &mut Writer) -> Result<()> {
             writer.host.bury(applied.leaving, Box::new(|_| {}));
         }
     }
-    Ok(())
+    Ok(ops.len())
 }
 
 fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<crate::host::Applied> {

@@ -3,15 +3,17 @@ use super::{
     Answer,
     change::Change,
     decide::Decision,
+    ends::End,
     undo,
-    writer::{Staged, Writer},
+    view::View,
+    writer::{Origin, Staged, Writer},
 };
 use crate::{
     error::{Error, Kind, Result},
-    host::Applied,
+    host::{Applied, Done, Leaving},
     ipam::Intervals,
     model::{
-        Command, Name, Sandbox, Volume,
+        Command, Id, Name, Sandbox, Volume,
         kernel::{Item, Op},
     },
     plan,
@@ -23,18 +25,41 @@ use std::sync::Arc;
 const PORT_ROUNDS: usize = 10;
 
 impl Writer {
-    /// Applies a promised decision; on failure undoes it and withdraws the promise.
-    pub(super) fn carry_out(&mut self, staged: Staged) {
-        let Staged { command, decision, answer } = staged;
-        match self.apply(&decision.changes) {
-            Ok(applied) => self.complete(decision, applied, answer),
-            Err(error) => {
-                let error = undo::withdraw(self, &decision.changes, error);
-                match error.kind == Kind::Conflict && decision.chosen_ports {
-                    true => self.choose_again(command, &decision, error, answer),
-                    false => answer(Err(error)),
+    /// Applies promised decisions one after another. When one fails it is undone, and those behind it, which may stand
+    /// on it, are taken back as well: they are returned, to be decided anew.
+    pub(super) fn carry_out(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
+        let mut staged = staged.into_iter();
+        while let Some(Staged { origin, decision, answer }) = staged.next() {
+            let error = match self.apply(&decision.changes) {
+                Ok(applied) => {
+                    self.complete(decision, applied, answer);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let rest: Vec<Staged> = staged.collect();
+            let later: Vec<Change> = rest.iter().flat_map(|staged| staged.decision.changes.clone()).collect();
+            let (error, leaving) = undo::withdraw(self, &decision.changes, &later, error);
+            match origin {
+                Origin::Call(command) if error.kind == Kind::Conflict && decision.chosen_ports => {
+                    self.choose_again(command, &decision, error, answer);
+                }
+                Origin::Call(_) => self.bury(leaving, Box::new(move |_| answer(Err(error)))),
+                Origin::End(sandbox, cause) => {
+                    self.late.push((sandbox, cause));
+                    self.bury(leaving, Box::new(move |_| answer(Err(error))));
                 }
             }
+            return rest;
+        }
+        Vec::new()
+    }
+
+    /// Calls `done` when these links are gone.
+    fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {
+        match leaving.is_empty() {
+            true => done(Ok(())),
+            false => self.host.bury(leaving, done),
         }
     }
 
@@ -46,10 +71,15 @@ impl Writer {
         self.watch(&decision.changes);
         decision.events.into_iter().for_each(|event| self.events.publish(event));
         let reply = decision.reply;
-        match applied.leaving.is_empty() {
-            true => answer(Ok(reply)),
-            false => self.host.bury(applied.leaving, Box::new(move |gone| answer(gone.map(|()| reply)))),
-        }
+        // Others may wait for the end of a sandbox that somebody else has removed now.
+        let gone = decision.changes.iter().filter_map(sandbox_removed);
+        let waiting: Vec<End> = gone.flat_map(|sandbox| self.ends.take(sandbox)).collect();
+        let tell = move |gone: Result<()>| {
+            let reply = gone.map(|()| reply);
+            waiting.into_iter().for_each(|end| (end.answer)(reply.clone()));
+            answer(reply);
+        };
+        self.bury(applied.leaving, Box::new(tell));
     }
 
     /// A host port that we chose belongs to another program: choose others, a few times.
@@ -65,16 +95,18 @@ impl Writer {
                 Err(_) => return answer(Err(last)),
             };
             changes = decision.changes.clone();
-            let staged = self.stage(command.clone(), decision, Box::new(|_| {}));
+            self.enter(&decision);
             let writes: Result<Vec<Write>> = changes.iter().map(Change::write).collect();
-            if let Err(error) = writes.and_then(|writes| self.ledger.commit(&writes)) {
+            if let Err(error) = writes.and_then(|writes| self.commit(writes)) {
                 undo::forget(&mut self.state, changes);
                 return answer(Err(error));
             }
+            let leaving;
             match self.apply(&changes) {
-                Ok(applied) => return self.complete(staged.decision, applied, answer),
-                Err(error) => last = undo::withdraw(self, &changes, error),
+                Ok(applied) => return self.complete(decision, applied, answer),
+                Err(error) => (last, leaving) = undo::withdraw(self, &changes, &[], error),
             }
+            self.bury(leaving, Box::new(|_| {}));
             if last.kind != Kind::Conflict {
                 break;
             }
@@ -82,12 +114,19 @@ impl Writer {
         answer(Err(last));
     }
 
-    /// Brings kernel and files from before to after.
-    pub(super) fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
+    /// Brings kernel and files from what is published to what is after these changes.
+    fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
+        let from = View::clone(&self.published.view.load());
+        self.apply_from(&from, changes)
+    }
+
+    /// Brings kernel and files from before to after; `from` is the view in which the changes' `before` stands. The
+    /// writer's own view will not do: decisions that come later in the batch are in it already.
+    pub(super) fn apply_from(&mut self, from: &View, changes: &[Change]) -> Result<Applied> {
         for volume in changes.iter().filter_map(volume_after) {
             self.volumes.create(&volume)?;
         }
-        let ops = self.ops(changes);
+        let ops = self.ops(from, changes);
         for op in &ops {
             if let Op::Remove(Item::Resolver(resolver)) = op {
                 self.resolvers.stop(resolver.sandbox);
@@ -102,40 +141,38 @@ impl Writer {
         Ok(applied)
     }
 
-    fn ops(&self, changes: &[Change]) -> Vec<Op> {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        for change in changes {
-            let (old, new) = self.items(change);
-            before.extend(old);
-            after.extend(new);
-        }
+    fn ops(&self, from: &View, changes: &[Change]) -> Vec<Op> {
+        let mut to = from.clone();
+        changes.iter().for_each(|change| change.show(&mut to));
+        let before = changes.iter().cloned().map(Change::reversed).flat_map(|old| self.items(&old, from));
+        let after = changes.iter().flat_map(|change| self.items(change, &to));
         let mut ops = plan::diff::diff(before, after);
         ops.retain(|op| match op {
             // Forwarding stays until we leave; a volume stays mounted while others use it.
             Op::Remove(Item::Forwarding(_)) => false,
             Op::Remove(Item::VolumeMount(mount)) => {
-                let name = Name::parse(&mount.volume);
-                name.is_ok_and(|name| self.state.view.users(&name).is_empty())
+                Name::parse(&mount.volume).is_ok_and(|name| to.users(&name).is_empty())
             }
             _ => true,
         });
         ops
     }
 
-    fn items(&self, change: &Change) -> (Vec<Item>, Vec<Item>) {
+    /// What the `after` of a change wants, seen in `view`.
+    fn items(&self, change: &Change, view: &View) -> Vec<Item> {
         let strict = self.state.settings.strict_default_bridge;
-        let view = &self.state.view;
-        let of = |sandbox: &Arc<Sandbox>| plan::sandbox::items(sandbox, view, strict);
         match change {
-            Change::Network { before, after } => (
-                before.as_ref().map(|network| plan::network::items(network)).unwrap_or_default(),
-                after.as_ref().map(|network| plan::network::items(network)).unwrap_or_default(),
-            ),
-            Change::Sandbox { before, after } => {
-                (before.as_ref().map(of).unwrap_or_default(), after.as_ref().map(of).unwrap_or_default())
-            }
-            Change::Volume { .. } => (Vec::new(), Vec::new()),
+            Change::Network { after: Some(network), .. } => plan::network::items(network),
+            Change::Sandbox { after: Some(sandbox), .. } => plan::sandbox::items(sandbox, view, strict),
+            _ => Vec::new(),
         }
+    }
+}
+
+fn sandbox_removed(change: &Change) -> Option<Id> {
+    match change {
+        Change::Sandbox { before: Some(sandbox), after: None } => Some(sandbox.id),
+        _ => None,
     }
 }
 

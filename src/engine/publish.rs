@@ -23,7 +23,7 @@ impl Writer {
                         sandbox.endpoints.iter().for_each(|e| self.names.remove_seat(e.network, sandbox.id));
                         self.names.remove_asker(sandbox.id);
                     }
-                    after.iter().for_each(|sandbox| self.name(sandbox));
+                    after.iter().for_each(|sandbox| self.name(sandbox, &view));
                 }
                 Change::Volume { .. } => {}
             }
@@ -32,11 +32,11 @@ impl Writer {
         self.published.view.store(Arc::new(view));
     }
 
-    fn name(&mut self, sandbox: &Sandbox) {
+    fn name(&mut self, sandbox: &Sandbox, view: &View) {
         for (network, seat) in plan::names::seats(sandbox) {
             self.names.set_seat(network, seat);
         }
-        self.names.set_asker(sandbox.id, plan::names::asker(sandbox, &self.state.view));
+        self.names.set_asker(sandbox.id, plan::names::asker(sandbox, view));
     }
 
     /// From now on the end of a sandbox is noticed; or no longer, when it has been removed.

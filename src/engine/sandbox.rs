@@ -223,39 +223,66 @@ pub fn start(state: &mut State, world: &mut World<'_>, request: &SandboxStart) -
         .with_event(told))
 }
 
-pub fn remove(state: &mut State, world: &mut World<'_>, request: &SandboxRemove) -> Result<Decision> {
+pub fn remove(state: &State, world: &World<'_>, request: &SandboxRemove) -> Result<Decision> {
     let sandbox = state.view.find_sandbox(&request.name)?;
-    release(state, world, &sandbox, request.volumes || sandbox.auto_remove, "remove", "call")
+    may_go(state, &sandbox)?;
+    Ok(release(state, world, &sandbox, request.volumes || sandbox.auto_remove, "remove", "call"))
 }
 
-/// Takes a sandbox away, whoever wants it so.
+/// Refuses the removal of a sandbox whose namespace others share.
+pub fn may_go(state: &State, sandbox: &Sandbox) -> Result<()> {
+    let sharing = sharing(state, sandbox);
+    let names: Vec<&str> = sharing.iter().map(|other| other.name.as_str()).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(Error::conflict(format!(
+            "sandbox {} shares its network with {}: remove that first",
+            sandbox.name,
+            names.join(", ")
+        ))),
+    }
+}
+
+/// Those that share a sandbox's namespace, by name.
+fn sharing(state: &State, sandbox: &Sandbox) -> Vec<Arc<Sandbox>> {
+    let ids = state.books.sharing(sandbox.id);
+    let mut sharing: Vec<_> = ids.filter_map(|id| state.view.sandboxes.get(id)).cloned().collect();
+    sharing.sort_by(|a, b| a.name.cmp(&b.name));
+    sharing
+}
+
+/// Takes a sandbox away, whoever wants it so, and with it those that share its namespace: they have no other.
 pub fn release(
-    state: &mut State,
-    world: &mut World<'_>,
+    state: &State,
+    world: &World<'_>,
     sandbox: &Arc<Sandbox>,
     volumes: bool,
     action: &str,
     cause: &str,
-) -> Result<Decision> {
-    let sharing = state.books.sharing(sandbox.id).filter_map(|id| state.view.sandboxes.get(id));
-    let sharing: Vec<&str> = sharing.map(|other| other.name.as_str()).collect();
-    if action == "remove" && !sharing.is_empty() {
-        return Err(Error::conflict(format!(
-            "sandbox {} shares its network with {}: remove that first",
-            sandbox.name,
-            sharing.join(", ")
-        )));
+) -> Decision {
+    let mut changes = Vec::new();
+    let mut events = Vec::new();
+    let mut leave = |sandbox: &Arc<Sandbox>, volumes: bool, action: &str, cause: &str| {
+        let first = changes.len();
+        changes.push(Change::Sandbox { before: Some(sandbox.clone()), after: None });
+        if volumes {
+            changes.extend(mounts::anonymous(&state.view, sandbox));
+        }
+        events.push(event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause));
+        events.extend(volume_events(&changes[first..], &world.now, &sandbox.name));
+    };
+    for other in sharing(state, sandbox) {
+        leave(&other, other.auto_remove, "release", &format!("sandbox {} has gone", sandbox.name));
     }
-    let mut changes = vec![Change::Sandbox { before: Some(sandbox.clone()), after: None }];
-    if volumes {
-        changes.extend(mounts::anonymous(&state.view, sandbox));
-    }
-    let reply = Reply::Removed(Removed { name: sandbox.name.to_string(), warnings: Vec::new() });
-    let told = event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause);
-    let volumes = volume_events(&changes, &world.now, &sandbox.name);
-    let mut decision = Decision::new(changes, reply).with_event(told);
-    decision.events.extend(volumes);
-    Ok(decision)
+    leave(sandbox, volumes, action, cause);
+    let mut decision = Decision::new(changes, removed(sandbox.name.as_str()));
+    decision.events = events;
+    decision
+}
+
+/// The answer to a removal.
+pub fn removed(name: &str) -> Reply {
+    Reply::Removed(Removed { name: name.to_owned(), warnings: Vec::new() })
 }
 
 /// Volumes that come and go with a sandbox.

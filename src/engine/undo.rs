@@ -1,6 +1,6 @@
 //! Taking a decision back: out of the writer's state, and, if it was begun, out of the kernel and the ledger.
-use super::{change::Change, decide::State, writer::Writer};
-use crate::{error::Error, store::Write};
+use super::{change::Change, decide::State, view::View, writer::Writer};
+use crate::{error::Error, host::Leaving, store::Write};
 
 /// Out of the writer's own state.
 pub fn forget(state: &mut State, changes: Vec<Change>) {
@@ -11,20 +11,34 @@ pub fn forget(state: &mut State, changes: Vec<Change>) {
 }
 
 /// After a failed application: the same difference, turned round, takes away what was done; then the promise is
-/// withdrawn. Returns `error` with whatever failed on the way back as further causes.
-pub fn withdraw(writer: &mut Writer, changes: &[Change], mut error: Error) -> Error {
-    let back: Vec<Change> = changes.iter().rev().cloned().map(Change::reversed).collect();
+/// withdrawn, and with it those of `later`, which were made on top of it and are not applied. Returns `error` with
+/// whatever failed on the way back as further causes, and the links that are on their way out.
+pub fn withdraw(
+    writer: &mut Writer,
+    changes: &[Change],
+    later: &[Change],
+    mut error: Error,
+) -> (Error, Vec<Leaving>) {
+    let back =
+        |changes: &[Change]| -> Vec<Change> { changes.iter().rev().cloned().map(Change::reversed).collect() };
+    forget(&mut writer.state, later.to_vec());
     forget(&mut writer.state, changes.to_vec());
-    match writer.apply(&back) {
-        Ok(applied) if applied.leaving.is_empty() => {
+    let mut from = View::clone(&writer.published.view.load());
+    changes.iter().for_each(|change| change.show(&mut from));
+    let leaving = match writer.apply_from(&from, &back(changes)) {
+        Ok(applied) => {
             applied.resolvers.into_iter().for_each(|(id, udp, tcp)| writer.resolvers.serve(id, udp, tcp));
+            applied.leaving
         }
-        Ok(applied) => writer.host.bury(applied.leaving, Box::new(|_| {})),
-        Err(second) => error = error.because(format!("and undoing it failed: {second}")),
-    }
-    let writes: Result<Vec<Write>, Error> = back.iter().map(Change::write).collect();
-    if let Err(third) = writes.and_then(|writes| writer.ledger.commit(&writes)) {
+        Err(second) => {
+            error = error.because(format!("and undoing it failed: {second}"));
+            Vec::new()
+        }
+    };
+    let withdrawn = back(later).into_iter().chain(back(changes));
+    let writes: Result<Vec<Write>, Error> = withdrawn.map(|change| change.write()).collect();
+    if let Err(third) = writes.and_then(|writes| writer.withdraw(writes)) {
         error = error.because(format!("and withdrawing the promise failed: {third}"));
     }
-    error
+    (error, leaving)
 }

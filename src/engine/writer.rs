@@ -14,21 +14,19 @@ use crate::{
     error::{Error, Result},
     host::Host,
     ipam::Intervals,
-    model::{
-        Command, Id,
-        command::{SandboxRemove, Which},
-        names::Names,
-    },
+    model::{Command, Id, command::SandboxRemove, names::Names},
     store::{Contents, Ledger, Write},
 };
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Commands that share a commit at the most.
 const BATCH: usize = 64;
+/// How soon the release of an ended sandbox is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the writer is told.
 #[expect(clippy::large_enum_variant, reason = "nearly all are calls, and a message is moved twice")]
@@ -40,6 +38,10 @@ pub enum Message {
     /// A sandbox's process has ended, or its namespace has gone.
     Ended {
         sandbox: Id,
+        cause: String,
+    },
+    /// Somebody else changed what is ours in the kernel.
+    Drifted {
         cause: String,
     },
     Stop,
@@ -73,11 +75,22 @@ pub(super) struct Writer {
     pub root: PathBuf,
     pub clock: fn() -> String,
     pub ends: Ends,
+    /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
+    pub late: Vec<(Id, String)>,
+    /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
+    owed: Vec<Write>,
+}
+
+/// What a decision came from: given again, it may be decided otherwise.
+pub(super) enum Origin {
+    Call(Command),
+    /// Sandbox and cause.
+    End(Id, String),
 }
 
 /// A decision that is promised, waiting to be applied.
 pub(super) struct Staged {
-    pub command: Command,
+    pub origin: Origin,
     pub decision: Decision,
     pub answer: Answer,
 }
@@ -96,6 +109,8 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         root: parts.root,
         clock: parts.clock,
         ends: Ends::default(),
+        late: Vec::new(),
+        owed: Vec::new(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -111,21 +126,22 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
     boot::stop(&mut writer);
 }
 
-/// Waits for a message, or until a process that was asked to end has to be killed; takes what else is there.
+/// Waits for a message, or until something is due; takes what else is there.
 fn next_batch(inbox: &mpsc::Receiver<Message>, writer: &mut Writer) -> Option<Vec<Message>> {
-    let first = match writer.ends.next_deadline() {
-        None => inbox.recv().ok()?,
-        Some(deadline) => match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(message) => message,
+    let again = (!writer.late.is_empty()).then(|| Instant::now() + TRY_AGAIN);
+    let due = writer.ends.next_deadline().into_iter().chain(again).min();
+    let first = match due {
+        None => Some(inbox.recv().ok()?),
+        Some(due) => match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            Ok(message) => Some(message),
             Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                let (ends, host) = (&mut writer.ends, &mut *writer.host);
-                ends.kill_overdue(host);
-                return Some(Vec::new());
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
         },
     };
-    Some(std::iter::once(first).chain(inbox.try_iter().take(BATCH - 1)).collect())
+    writer.ends.kill_overdue(&mut *writer.host);
+    let late = std::mem::take(&mut writer.late).into_iter();
+    let late = late.map(|(sandbox, cause)| Message::Ended { sandbox, cause });
+    Some(late.chain(first).chain(inbox.try_iter().take(BATCH - 1)).collect())
 }
 
 impl Writer {
@@ -133,29 +149,74 @@ impl Writer {
     fn turn(&mut self, batch: Vec<Message>) -> bool {
         let mut staged = Vec::new();
         let mut go_on = true;
+        // First of all, so that the calls of this batch find the kernel as it should be.
+        let drifted = batch.iter().rev().find_map(|message| match message {
+            Message::Drifted { cause } => Some(cause.clone()),
+            _ => None,
+        });
+        if let Some(cause) = drifted {
+            boot::repair(self, &cause);
+        }
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),
-                Message::Ended { sandbox, cause } => self.stage_end(sandbox, &cause, &mut staged),
+                Message::Ended { sandbox, cause } => {
+                    self.stage_end(sandbox, &cause, Box::new(|_| {}), &mut staged);
+                }
+                Message::Drifted { .. } => {}
                 Message::Stop => go_on = false,
             }
         }
-        let writes: Result<Vec<Write>> =
-            staged.iter().flat_map(|staged: &Staged| &staged.decision.changes).map(Change::write).collect();
-        let committed = writes.and_then(|writes| match writes.is_empty() {
-            true => Ok(()),
-            false => self.ledger.commit(&writes),
-        });
-        match committed {
-            Ok(()) => staged.into_iter().for_each(|staged| self.carry_out(staged)),
+        while !staged.is_empty() {
+            staged = self.settle(staged);
+        }
+        go_on
+    }
+
+    /// Commits decisions together and carries them out. What has to be decided anew is, and comes back.
+    fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
+        let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
+        let writes: Result<Vec<Write>> = changes.map(Change::write).collect();
+        let mut anew = Vec::new();
+        match writes.and_then(|writes| self.commit(writes)) {
+            Ok(()) => {
+                for Staged { origin, answer, .. } in self.carry_out(staged) {
+                    match origin {
+                        Origin::Call(command) => self.stage_call(command, answer, &mut anew),
+                        Origin::End(sandbox, cause) => self.stage_end(sandbox, &cause, answer, &mut anew),
+                    }
+                }
+            }
             Err(error) => {
-                for staged in staged.into_iter().rev() {
-                    undo::forget(&mut self.state, staged.decision.changes);
-                    (staged.answer)(Err(error.clone()));
+                for Staged { origin, decision, answer } in staged.into_iter().rev() {
+                    undo::forget(&mut self.state, decision.changes);
+                    if let Origin::End(sandbox, cause) = origin {
+                        self.late.push((sandbox, cause));
+                    }
+                    answer(Err(error.clone()));
                 }
             }
         }
-        go_on
+        anew
+    }
+
+    /// Makes promises durable.
+    pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let all: Vec<Write> = self.owed.iter().cloned().chain(writes).collect();
+        self.ledger.commit(&all)?;
+        self.owed.clear();
+        Ok(())
+    }
+
+    /// Takes promises back; if that cannot be written now it is written before the next promise.
+    pub(super) fn withdraw(&mut self, writes: Vec<Write>) -> Result<()> {
+        self.owed.extend(writes);
+        self.ledger.commit(&self.owed)?;
+        self.owed.clear();
+        Ok(())
     }
 
     fn stage_call(&mut self, command: Command, answer: Answer, staged: &mut Vec<Staged>) {
@@ -168,26 +229,30 @@ impl Writer {
         };
         match self.decide(&command, &Intervals::new()) {
             Err(error) => answer(Err(error)),
-            Ok(decision) if decision.changes.is_empty() => answer(Ok(decision.reply)),
-            Ok(decision) => staged.push(self.stage(command, decision, answer)),
+            // With others before it in the batch even an answer that changes nothing waits: it may tell of their promises.
+            Ok(decision) if decision.changes.is_empty() && staged.is_empty() => answer(Ok(decision.reply)),
+            Ok(decision) => {
+                self.enter(&decision);
+                staged.push(Staged { origin: Origin::Call(command), decision, answer });
+            }
         }
     }
 
     /// Enters a decision into the writer's own state, so that the next one of the batch sees it.
-    pub(super) fn stage(&mut self, command: Command, decision: Decision, answer: Answer) -> Staged {
+    pub(super) fn enter(&mut self, decision: &Decision) {
         for change in &decision.changes {
             change.show(&mut self.state.view);
             change.book(&mut self.state.books);
         }
-        Staged { command, decision, answer }
     }
 
     /// A sandbox that has ended by itself is released, and whoever waits for its end is answered.
-    fn stage_end(&mut self, id: Id, cause: &str, staged: &mut Vec<Staged>) {
-        let waiting = self.ends.take(id);
+    fn stage_end(&mut self, id: Id, cause: &str, answer: Answer, staged: &mut Vec<Staged>) {
         let Some(sandbox) = self.state.view.sandboxes.get(&id).cloned() else {
-            return;
+            // Somebody removed it, in this batch or before.
+            return answer(Ok(sandbox::removed(&id.short())));
         };
+        let waiting = self.ends.take(id);
         let action = if waiting.is_empty() { "release" } else { "remove" };
         let volumes = sandbox.auto_remove || waiting.iter().any(|end| end.volumes);
         let decision = self.with_world(&Intervals::new(), |state, world| {
@@ -196,25 +261,20 @@ impl Writer {
         let name = sandbox.name.to_string();
         let answer: Answer = Box::new(move |reply| {
             if let Err(error) = &reply {
-                tracing::error!(sandbox = name, %error, "the sandbox has ended but could not be released");
+                tracing::error!(sandbox = name, %error, "the sandbox has ended but could not be released yet");
             }
             waiting.into_iter().for_each(|end| (end.answer)(reply.clone()));
+            answer(reply);
         });
-        match decision {
-            Ok(decision) => {
-                let command = Command::SandboxInspect(Which::new(sandbox.name.as_str()));
-                let staging = self.stage(command, decision, answer);
-                staged.push(staging);
-            }
-            Err(error) => answer(Err(error)),
-        }
+        self.enter(&decision);
+        staged.push(Staged { origin: Origin::End(id, cause.to_owned()), decision, answer });
     }
 
     fn with_world<T>(
         &mut self,
         elsewhere: &Intervals,
-        decide: impl FnOnce(&mut State, &mut World<'_>) -> Result<T>,
-    ) -> Result<T> {
+        decide: impl FnOnce(&mut State, &mut World<'_>) -> T,
+    ) -> T {
         let mut world = World {
             host: &mut *self.host,
             volumes: &*self.volumes,
@@ -248,6 +308,10 @@ impl Writer {
         let Some(process) = sandbox.process else { return Some(answer) };
         if !self.host.process(process.pid).is_ok_and(|now| now == process) {
             return Some(answer);
+        }
+        if let Err(refused) = sandbox::may_go(&self.state, &sandbox) {
+            answer(Err(refused));
+            return None;
         }
         match self.host.end(process, request.force) {
             Ok(()) => {

@@ -1,3 +1,4 @@
+//! Ports chosen and refused, in tables and for any sequence.
 use super::*;
 use crate::{error::Kind, model::Id};
 use proptest::prelude::*;

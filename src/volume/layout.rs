@@ -34,6 +34,11 @@ impl Layout {
         Ok(Layout { path: root.join("volumes"), volumes, trash })
     }
 
+    /// `<root>/volumes`
+    pub(super) fn root(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the data of `name` is, for showing and for handing to others.
     pub fn path(&self, name: &Name) -> PathBuf {
         self.path.join(name.as_str()).join(DATA)

@@ -26,6 +26,20 @@ impl Layout {
         mountinfo::is_mount_point(real.as_deref().unwrap_or(&path))
     }
 
+    /// The volumes over whose data something is mounted.
+    ///
+    /// # Errors
+    /// If /proc cannot be read.
+    pub fn mounted(&self) -> Result<Vec<Name>> {
+        let root = self.root().canonicalize().unwrap_or_else(|_| self.root().to_owned());
+        let name = |entry: &mountinfo::Entry| {
+            let own = entry.point.strip_prefix(&root).ok()?.parent()?;
+            let name = Name::parse(own.to_str()?).ok()?;
+            (entry.point == root.join(own).join(DATA)).then_some(name)
+        };
+        Ok(mountinfo::read()?.iter().filter_map(name).collect())
+    }
+
     /// Mounts `order` over the data of `name`; already mounted is fine.
     ///
     /// # Errors

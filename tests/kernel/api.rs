@@ -1,1 +1,129 @@
-//! Soon.
+//! The native API as a stranger's program meets it.
+use crate::world::{World, http, need, world};
+use serde_json::{Value, json};
+use std::{io::Write, os::unix::net::UnixStream, time::Instant};
+
+fn json_of(w: &World, verb: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    let (status, body) = w.daemon.raw(verb, path, body);
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+#[test]
+fn what_it_does_not_understand_it_refuses() {
+    need(&["ip"]);
+    world(|w| {
+        for (verb, path, body, status, words) in [
+            ("POST", "/Network.Create", r#"{"name":"n","colour":"red"}"#, 400, "colour"),
+            ("POST", "/Network.Create", r#"{"name":"#, 400, "Network.Create"),
+            ("POST", "/Network.Create", r#"{"name":7}"#, 400, "string"),
+            ("POST", "/Sandbox.Create", r#"{"networks":[{"network":"bridge","colour":1}]}"#, 400, "colour"),
+            ("POST", "/Network.Paint", "{}", 404, "Network.Paint"),
+            ("POST", "/", "{}", 404, ""),
+            ("GET", "/Network.Create", "", 404, "GET /schema"),
+            ("DELETE", "/Network.List", "", 404, ""),
+            ("POST", "/Network.Inspect", r#"{"name":"nowhere"}"#, 404, "nowhere"),
+            ("POST", "/Network.Remove", r#"{"name":"bridge"}"#, 403, "bridge"),
+        ] {
+            let (is, error) = json_of(w, verb, path, body.as_bytes());
+            assert_eq!(is, status, "{verb} {path} {body}: {error}");
+            assert!(
+                error.to_string().contains(words) && error["causes"].is_array(),
+                "{verb} {path} {body}: {error}"
+            );
+        }
+        let (status, error) = json_of(w, "POST", "/Network.Create", &vec![b' '; 6 << 20]);
+        assert!(
+            (400..500).contains(&status) && error["message"].as_str().is_some_and(|m| m.contains("bytes")),
+            "{status} {error}"
+        );
+        assert!(w.call("Network.List", json!({})).as_array().is_some_and(|all| all.len() == 3));
+    });
+}
+
+#[test]
+fn schema_and_metrics() {
+    need(&["ip"]);
+    world(|w| {
+        let (status, schema) = json_of(w, "GET", "/schema", b"");
+        assert_eq!(status, 200);
+        for method in ["Network.Create", "Sandbox.Create", "Volume.Create", "Events.Watch", "System.Df"] {
+            assert!(schema["calls"][method]["request"].is_object(), "{method}");
+        }
+        w.sandbox("a", &["bridge"]);
+        let (status, text) = w.daemon.raw("GET", "/metrics", b"");
+        let text = String::from_utf8(text).expect("text");
+        assert!(
+            status == 200 && text.contains("# TYPE pontoon_") && text.contains("Sandbox.Create"),
+            "{text}"
+        );
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            assert!(line.rsplit(' ').next().is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
+        }
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(w.daemon.socket()).expect("stat").permissions(),
+        );
+        assert_eq!(mode & 0o007, 0, "the socket is not for everybody");
+    });
+}
+
+#[test]
+fn sixteen_clients_and_a_slow_one() {
+    need(&["ip"]);
+    world(|w| {
+        w.network("n", json!({}));
+        // Somebody who sends half a request, and somebody who sends nothing, hold nobody up.
+        let mut slow = UnixStream::connect(w.daemon.socket()).expect("connect");
+        slow.write_all(b"POST /Network.List HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
+            .expect("write");
+        let _silent = UnixStream::connect(w.daemon.socket()).expect("connect");
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for i in 0..16 {
+                scope.spawn(move || {
+                    for round in 0..4 {
+                        let name = format!("c{i}-{round}");
+                        w.sandbox(&name, &["n"]);
+                        w.call("Volume.Create", json!({ "name": name }));
+                        w.remove(&name);
+                    }
+                });
+            }
+        });
+        println!("64 sandboxes by 16 clients: {:?}", start.elapsed());
+        assert_eq!(w.call("Sandbox.List", json!({})), json!([]));
+        assert_eq!(w.call("Volume.List", json!({})).as_array().map(Vec::len), Some(64));
+    });
+}
+
+#[test]
+fn events_are_seen() {
+    need(&["ip"]);
+    world(|w| {
+        let mut reader = http::open(&w.daemon.socket(), "POST", "/Events.Watch", b"{}").expect("watch");
+        assert_eq!(http::head(&mut reader).expect("head").0, 200);
+        w.network("n", json!({}));
+        w.sandbox("a", &["bridge"]);
+        w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": "n"}}));
+        w.call("Network.Disconnect", json!({"sandbox": "a", "network": "n"}));
+        w.call("Volume.Create", json!({"name": "data"}));
+        w.remove("a");
+        w.call("Network.Remove", json!({"name": "n"}));
+        let mut seen = Vec::new();
+        while seen.last().map(String::as_str) != Some("network remove n") {
+            let event =
+                http::next_line(&mut reader).unwrap_or_else(|| panic!("the stream ended after {seen:?}"));
+            assert!(event["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{event}");
+            seen.push(format!("{} {} {}", event["object"], event["action"], event["name"]).replace('"', ""));
+        }
+        for wanted in [
+            "network create n",
+            "sandbox create a",
+            "network connect n",
+            "network disconnect n",
+            "volume create data",
+            "sandbox remove a",
+        ] {
+            assert!(seen.iter().any(|event| event == wanted), "{wanted} in {seen:?}");
+        }
+    });
+}

@@ -13,6 +13,7 @@ mod names_life;
 mod networks;
 mod networks_macvlan;
 mod networks_refused;
+mod no_br_netfilter;
 mod ports;
 mod ports_flows;
 mod ports_host;

@@ -23,7 +23,7 @@ fn every_name_of_a_neighbour() {
         }
         assert_eq!(a.place.dig(&["-x", "10.9.0.7"]), "Redis.n.");
         assert_eq!(a.place.dig(&["-x", "fd09::7"]), "Redis.n.");
-        assert_eq!(a.place.dig(&["a"]), a.ip, "it knows itself");
+        assert_eq!(a.place.dig(&["a."]), a.ip, "it knows itself");
         for unknown in ["nobody", "redis.other", "n"] {
             let says = a.place.dig(&[unknown]);
             assert!(["NXDOMAIN", "SERVFAIL"].contains(&says.as_str()), "{unknown}: {says}");
@@ -66,10 +66,10 @@ fn only_what_shares_a_network_is_seen() {
         );
         assert_eq!(a.place.dig(&["b"]), b.ip, "at once after the connect");
         assert_ne!(b.place.dig(&["guest"]), a.ip, "its address in two, not in one");
-        assert!(b.place.dig(&["a"]).starts_with("172."));
+        assert!(b.place.dig(&["a."]).starts_with("172."));
         w.call("Network.Disconnect", json!({"sandbox": "a", "network": "two"}));
         unknown(a.place.dig(&["b"]));
-        unknown(b.place.dig(&["a"]));
+        unknown(b.place.dig(&["a."]));
         unknown(b.place.dig(&["guest"]));
     });
 }
@@ -139,5 +139,22 @@ fn a_sandbox_may_run_its_own_server() {
         let (_, text) =
             b.place.try_run("dig", &["+tries=1", "+time=1", "-p", "40053", &format!("@{}", a.ip), "b"]);
         assert!(!text.contains("status: NOERROR"), "{text}");
+    });
+}
+
+#[test]
+fn strict_as_docker_the_default_bridge_has_no_names() {
+    need(JUDGES);
+    world(|w| {
+        let config = "resolv_conf = \"/run/resolv.conf\"\ndefault_bridge_names = false\n";
+        std::fs::write("/run/default/pontoon.toml", config).expect("configuration");
+        std::fs::write("/run/resolv.conf", "nameserver 192.0.2.53\n").expect("resolv.conf");
+        w.daemon.stop();
+        w.daemon.again();
+        let a = w.sandbox("a", &["bridge"]);
+        w.sandbox("b", &["bridge"]);
+        assert_eq!(a.place.dig(&["b"]), "TIMEOUT");
+        let files = w.inspect("a")["files"]["resolv_conf"].to_string();
+        assert!(files.contains("192.0.2.53") && !files.contains("127.0.0.11"), "{files}");
     });
 }

@@ -37,9 +37,9 @@ fn a_thousand_in_one_call() {
     need(&["ip", "nft"]);
     world(|w| {
         for as_one in [true, false] {
-            // The best of three: others use this machine too.
-            let all: Vec<_> = (0..3).map(|i| publish(w, &format!("a{i}"), 20_000, 1000, as_one)).collect();
-            let best = all.iter().map(|times| times.0).min().expect("three");
+            // The best of five: others use this machine too.
+            let all: Vec<_> = (0..5).map(|i| publish(w, &format!("a{i}"), 20_000, 1000, as_one)).collect();
+            let best = all.iter().map(|times| times.0).min().expect("five");
             println!("1,000 ports, as one range {as_one}: {all:?}");
             assert!(best < Duration::from_millis(100), "{all:?}");
         }

@@ -136,7 +136,9 @@ fn switch_forwarding_on(linux: &mut Linux, family: Family) -> Result<()> {
     }
     linux.nft.exchange(&[], &[Element::Guard(family)])?;
     let note = forwarding_note(linux, family);
-    std::fs::write(&note, "").map_err(|error| Error::os(format!("write {}", note.display()), &error))?;
+    let raised = if family == Family::V6 { forwarding::listeners()? } else { Vec::new() };
+    let raised: String = raised.iter().map(|name| format!("{name}\n")).collect();
+    std::fs::write(&note, raised).map_err(|error| Error::os(format!("write {}", note.display()), &error))?;
     forwarding::switch_on(family).map(|_| ())
 }
 
@@ -167,6 +169,7 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
         Item::Bridge(gone) => remove_bridge(linux, gone, applied),
         Item::Link(link) => remove_link(linux, link, all, applied),
         Item::Resolver(gone) => {
+            linux.resolving.remove(&gone.sandbox);
             let theirs = !all.iter().any(
                 |op| matches!(op, Op::Remove(Item::Namespace(n)) if n.made && n.sandbox == gone.sandbox),
             );

@@ -1,6 +1,6 @@
 //! Links, routes and DNS seats of sandboxes: the host's part of every link first, then one visit a sandbox, then settle.
 use super::{
-    kernel::Linux,
+    kernel::{Linux, bridged_packets_are_filtered},
     netlink::{
         inside::{Visit, furnish},
         parent,
@@ -74,7 +74,7 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
                         instance,
                         link,
                         bridge,
-                        *isolated,
+                        *isolated && !bridged_packets_are_filtered(),
                         linux.hairpin,
                         fd,
                     )?);
@@ -85,6 +85,9 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
             }
         }
         let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..]))??;
+        if wanted.resolver {
+            linux.resolving.insert(*sandbox);
+        }
         applied.resolvers.extend(sockets.map(|(udp, tcp)| (*sandbox, udp, tcp)));
     }
     match ends.is_empty() {

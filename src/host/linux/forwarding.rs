@@ -33,25 +33,42 @@ pub fn switch_on(family: Family) -> Result<bool> {
     Ok(true)
 }
 
-fn keep_listening_to_routers() -> Result<()> {
+/// Interfaces that listen to IPv6 routers and would turn deaf.
+pub fn listeners() -> Result<Vec<IfName>> {
     let folder = "/proc/sys/net/ipv6/conf";
-    let entries = fs::read_dir(folder).map_err(|e| Error::os(format!("list {folder}"), &e))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        // `all` has no effect of its own; `default` is what interfaces to come start from.
-        let Some(Ok(name)) = name.to_str().filter(|n| !matches!(*n, "all" | "lo")).map(IfName::parse) else {
-            continue;
-        };
-        let key = format!("ipv6/conf/{name}/accept_ra");
-        // An interface may go away while we look.
-        if sysctl::read(&key).is_ok_and(|value| value == "1") && is_host_link(&name) {
-            match sysctl::write(&key, "2") {
-                Err(e) if e.kind != crate::error::Kind::NotFound => return Err(e),
-                _ => {}
-            }
-        }
+    let entries = match fs::read_dir(folder) {
+        Err(_) if !sysctl::has_ipv6() => return Ok(Vec::new()),
+        entries => entries.map_err(|e| Error::os(format!("list {folder}"), &e))?,
+    };
+    let names = entries.flatten().filter_map(|entry| IfName::parse(entry.file_name().to_str()?).ok());
+    // `all` has no effect of its own; `default` is what interfaces to come start from. One may go away while we look.
+    let listens = |name: &IfName| {
+        !matches!(name.as_str(), "all" | "lo")
+            && is_host_link(name)
+            && sysctl::read(&accept_ra(name)).is_ok_and(|value| value == "1")
+    };
+    Ok(names.filter(listens).collect())
+}
+
+fn keep_listening_to_routers() -> Result<()> {
+    listeners()?.iter().try_for_each(|name| set_if_there(name, "2"))
+}
+
+/// With forwarding off again these listen as they did before.
+pub fn listen_as_before(names: &[IfName]) -> Result<()> {
+    let raised = |name: &&IfName| sysctl::read(&accept_ra(name)).is_ok_and(|value| value == "2");
+    names.iter().filter(raised).try_for_each(|name| set_if_there(name, "1"))
+}
+
+fn set_if_there(name: &IfName, value: &str) -> Result<()> {
+    match sysctl::write(&accept_ra(name), value) {
+        Err(e) if e.kind != crate::error::Kind::NotFound => Err(e),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn accept_ra(name: &IfName) -> String {
+    format!("ipv6/conf/{name}/accept_ra")
 }
 
 /// Not a bridge of ours: those are deaf to routers on purpose, and have accept_ra=0 anyway.

@@ -1,6 +1,6 @@
 //! The real kernel behind the `Host` trait: the sockets kept open, and what is held in this process.
 use super::{
-    apply, facts,
+    apply, drift, facts,
     hold::Holds,
     namespace::{self, Home, Opener, Transport},
     netlink::{Route, reaper::Reaper},
@@ -19,7 +19,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -41,6 +41,8 @@ pub struct Linux {
     pub(super) reaper: Reaper,
     pub(super) watch: Watch,
     pub(super) namespaces: Namespaces,
+    /// Sandboxes whose resolver this process made.
+    pub(super) resolving: HashSet<Id>,
     pub(super) volumes: Arc<dyn MountVolumes>,
     /// With br_netfilter a sandbox reaches its own published port only if its bridge port may send back what came
     /// through it (nft-layout.md section 5).
@@ -52,17 +54,19 @@ pub struct Linux {
 pub trait MountVolumes: Send + Sync {
     fn mount(&self, mount: &crate::model::kernel::VolumeMount) -> Result<()>;
     fn unmount(&self, volume: &str) -> Result<()>;
-    fn is_mounted(&self, volume: &str) -> bool;
+    /// Volumes over whose data something is mounted.
+    fn mounted(&self) -> Vec<String>;
 }
 
 impl Linux {
     /// Opens everything in the calling thread's namespace. `run` is the daemon's run folder, `ended` is told which
-    /// sandbox has ended.
+    /// sandbox has ended, `drifted` that somebody changed what is ours.
     pub fn open(
         instance: &str,
         run: &Path,
         volumes: Arc<dyn MountVolumes>,
         ended: Box<dyn Fn(Id) + Send>,
+        drifted: drift::Drifted,
     ) -> Result<Self> {
         namespace::prepare_folder(&run.join("netns"))?;
         let mut linux = Linux {
@@ -75,6 +79,7 @@ impl Linux {
             reaper: Reaper::start(instance)?,
             watch: Watch::start(ended)?,
             namespaces: Namespaces::default(),
+            resolving: HashSet::new(),
             volumes,
             hairpin: br_netfilter(),
             sweep: tidy_up::sweeper(instance)?,
@@ -82,12 +87,13 @@ impl Linux {
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;
         }
+        drift::start(instance, linux.nft.port_id(), drifted)?;
         Ok(linux)
     }
 
     /// The way to open sockets, for DNS upstreams.
     pub fn sockets(&self) -> Result<Sockets> {
-        Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()?, home: Home::here()? })
+        Ok(Sockets { namespaces: self.namespaces.clone(), opener: Opener::start()? })
     }
 }
 
@@ -95,6 +101,13 @@ impl Linux {
 pub(super) fn br_netfilter() -> bool {
     let on = |family: &str| std::fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"));
     ["iptables", "ip6tables"].iter().any(|family| on(family).is_ok_and(|value| value.trim() == "1"))
+}
+
+/// Do bridged packets of both families pass the forward chain? Then `apart` there keeps neighbours apart; an isolated port
+/// would as well, but br_netfilter redirects a published port's packets within the bridge, where isolation drops them.
+pub(super) fn bridged_packets_are_filtered() -> bool {
+    let on = |family: &str| std::fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{family}"));
+    ["iptables", "ip6tables"].iter().all(|family| on(family).is_ok_and(|value| value.trim() == "1"))
 }
 
 impl Host for Linux {
@@ -166,22 +179,15 @@ impl Host for Linux {
 pub struct Sockets {
     namespaces: Namespaces,
     opener: Opener,
-    home: Home,
 }
 
 impl Sockets {
     /// A non-blocking socket connected to `to`; in the sandbox's namespace if one is named.
     pub fn open(&self, sandbox: Option<Id>, transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
-        let namespace = match sandbox {
-            None => self.home.as_fd().try_clone_to_owned()?,
-            Some(id) => {
-                let namespaces = self.namespaces.lock();
-                let fd = namespaces
-                    .get(&id)
-                    .ok_or_else(|| io::Error::other(Error::not_found("the sandbox is gone")))?;
-                fd.try_clone()?
-            }
-        };
+        // The DNS thread asks for these itself, and stays at home.
+        let Some(id) = sandbox else { return namespace::connected(transport, to) };
+        let gone = || io::Error::other(Error::not_found("the sandbox is gone"));
+        let namespace = self.namespaces.lock().get(&id).ok_or_else(gone)?.try_clone()?;
         self.opener.open_in(namespace.as_fd(), transport, to)
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in the kernel that bears our mark, as items to compare with what is wanted. Changes nothing.
+//! What stands in the kernel that bears our mark, as items to compare with what is wanted.
 use super::{
     forwarding,
     kernel::Linux,
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     error::Result,
     model::{
-        Family, Id,
-        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes},
+        Family, Id, IfName,
+        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes, VolumeMount},
     },
 };
 use std::{
@@ -21,7 +21,7 @@ use std::{
     path::PathBuf,
 };
 
-/// Names that cannot be read from the kernel are taken over from `wanted` where what can be read agrees.
+/// Changes nothing, but for tables that are gone or not whole. Names that cannot be read from the kernel are taken over from `wanted` where what can be read agrees.
 pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     let seen = observe::host(&mut linux.route, &linux.instance)?;
     let mut found = Vec::new();
@@ -35,11 +35,20 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(strangers(&seen.ends, wanted));
     found.extend(in_this_process(linux, wanted));
     found.extend(forgotten_namespaces(linux, wanted));
+    found.extend(mounted_volumes(linux, wanted));
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
+        // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
+        // the tables half made.
         None => {
-            linux.rebuild(&[])?;
-            Vec::new()
+            let elements: Vec<Element> = wanted
+                .iter()
+                .filter_map(
+                    |item| if let Item::Element(element) = item { Some(element.clone()) } else { None },
+                )
+                .collect();
+            linux.rebuild(&elements)?;
+            elements
         }
     };
     // The guards belong to the forwarding switch, not to any network.
@@ -96,12 +105,20 @@ fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>
         let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
         let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
         let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+        // A link that is made anew takes its routes with it.
+        let mut passing: HashSet<&IfName> = HashSet::new();
         for link in links.get(&namespace.sandbox).into_iter().flatten() {
             let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            found.extend(found_link(link, ends.get(&link.endpoint).copied(), interface).map(Item::Link));
+            let seen = found_link(link, ends.get(&link.endpoint).copied(), interface);
+            passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
+            found.extend(seen.map(Item::Link));
         }
         if let Some(wish) = routes.get(&namespace.sandbox) {
-            found.extend(found_routes(wish, &defaults).map(Item::Routes));
+            let lasting: Vec<&DefaultSeen> = defaults
+                .iter()
+                .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
+                .collect();
+            found.extend(found_routes(wish, &lasting).map(Item::Routes));
         }
     }
     Ok(found)
@@ -129,10 +146,10 @@ fn different(wish: &Link) -> Link {
     Link { addresses: Vec::new(), neighbours: Vec::new(), ..wish.clone() }
 }
 
-fn found_routes(wish: &Routes, defaults: &[DefaultSeen]) -> Option<Routes> {
+fn found_routes(wish: &Routes, defaults: &[&DefaultSeen]) -> Option<Routes> {
     let has = |v6: bool, wish: Option<&Wish>| {
         let wish = wish?;
-        let is = |seen: &&DefaultSeen| {
+        let is = |seen: &&&DefaultSeen| {
             seen.v6 == v6 && seen.gateway == wish.gateway && seen.link.as_ref() == Some(&wish.link)
         };
         defaults.iter().find(is).map(|_| wish.clone())
@@ -176,11 +193,19 @@ fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     let there = |item: &&Item| match item {
         Item::Namespace(namespace) => namespaces.contains_key(&namespace.sandbox),
         Item::Hold(_) => held.contains(&item.key()),
-        Item::VolumeMount(mount) => linux.volumes.is_mounted(&mount.volume),
-        Item::Resolver(_) => false,
+        Item::Resolver(resolver) => linux.resolving.contains(&resolver.sandbox),
         _ => false,
     };
     wanted.iter().filter(there).cloned().collect()
+}
+
+/// A volume's mount is what it should be if it is there: its options never change.
+fn mounted_volumes(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
+    let wish =
+        |name: &str| wanted.iter().find(|item| matches!(item, Item::VolumeMount(m) if m.volume == name));
+    let stranger = |volume: String| Item::VolumeMount(VolumeMount { volume, options: Default::default() });
+    let mounted = linux.volumes.mounted().into_iter();
+    mounted.map(|name| wish(&name).cloned().unwrap_or_else(|| stranger(name))).collect()
 }
 
 /// Namespace files of ours that no sandbox has any more.

@@ -1,12 +1,13 @@
 //! What is done beside the hot path: forgetting connections of what is gone, and leaving the host as it was found.
 use super::{
+    forwarding,
     kernel::Linux,
     nft::{Filter, Nft},
     sysctl,
 };
 use crate::{
     error::{Error, Result},
-    model::Family,
+    model::{Family, IfName},
 };
 use std::{path::PathBuf, sync::mpsc};
 
@@ -39,7 +40,8 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     Ok(send)
 }
 
-/// Remembers beside the other files of this boot that we switched forwarding on, since only we may switch it off.
+/// Remembers beside the other files of this boot that we switched forwarding on, since only we may switch it off; a line
+/// for each interface that was kept listening to IPv6 routers meanwhile.
 pub fn forwarding_note(linux: &Linux, family: Family) -> PathBuf {
     linux.run.join(match family {
         Family::V4 => "forwarding-ipv4",
@@ -53,6 +55,9 @@ pub fn leave(linux: &mut Linux) -> Result<()> {
         let note = forwarding_note(linux, family);
         if note.exists() {
             sysctl::write(key, "0")?;
+            let raised = std::fs::read_to_string(&note).unwrap_or_default();
+            let raised: Vec<IfName> = raised.lines().filter_map(|name| IfName::parse(name).ok()).collect();
+            forwarding::listen_as_before(&raised)?;
             std::fs::remove_file(&note)
                 .map_err(|error| Error::os(format!("remove {}", note.display()), &error))?;
         }

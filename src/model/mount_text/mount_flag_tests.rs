@@ -1,3 +1,4 @@
+//! What `--mount` means, and every text that it refuses.
 use super::*;
 use crate::model::mount::Propagation;
 use proptest::prelude::*;

@@ -71,9 +71,6 @@ impl Daemon {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    pub fn pid(&self) -> u32 {
-        self.child.lock().expect("lock").as_ref().map_or(0, Child::id)
-    }
     /// kill -9
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().expect("lock").take() {
@@ -116,10 +113,15 @@ impl Daemon {
         let value = serde_json::from_slice(&reply).unwrap_or(Value::Null);
         if status == 200 { Ok(value) } else { Err(value) }
     }
+    #[track_caller]
     pub fn call(&self, method: &str, body: Value) -> Value {
-        self.try_call(method, &body).unwrap_or_else(|error| panic!("{method} {body}: {error}"))
+        match self.try_call(method, &body) {
+            Ok(value) => value,
+            Err(error) => panic!("{method} {body}: {error}"),
+        }
     }
     /// The error's kind, and its message with all causes.
+    #[track_caller]
     pub fn refused(&self, method: &str, body: Value) -> (String, String) {
         let error = match self.try_call(method, &body) {
             Err(error) => error,

@@ -113,6 +113,7 @@ pub fn ask(from: &Place, proto: Proto, to: &str) -> Option<String> {
 }
 
 /// Must stay without an answer, both protocols.
+#[track_caller]
 pub fn closed(from: &Place, to: &str) {
     let tries = std::thread::scope(|scope| {
         let asking = BOTH.map(|proto| scope.spawn(move || ask_for(from, proto, to, 250)));
@@ -122,16 +123,19 @@ pub fn closed(from: &Place, to: &str) {
 }
 
 /// Must answer `name`, both protocols; returns whom the server saw.
+#[track_caller]
 pub fn open(from: &Place, to: &str, name: &str) -> String {
-    let seen = BOTH.map(|proto| {
-        let text =
-            ask(from, proto, to).unwrap_or_else(|| panic!("{from:?} gets no answer from {to} by {proto:?}"));
-        let (who, peer) = text.trim().split_once(' ').expect("NAME PEER").to_owned();
+    let mut seen = Vec::new();
+    for proto in BOTH {
+        let Some(text) = ask(from, proto, to) else {
+            panic!("{from:?} gets no answer from {to} by {proto:?}")
+        };
+        let Some((who, peer)) = text.trim().split_once(' ') else { panic!("{to} answers {text:?}") };
         assert_eq!(who, name, "{from:?} asks {to} by {proto:?}");
-        peer.to_owned()
-    });
+        seen.push(peer.to_owned());
+    }
     assert_eq!(seen[0], seen[1], "tcp and udp differ in the source address");
-    seen[0].clone()
+    seen.remove(0)
 }
 
 fn tcp(to: SocketAddr, patience: Duration) -> std::io::Result<String> {

@@ -17,8 +17,9 @@ impl Found {
         let sysctls = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/accept_ra"];
         Found(BTreeMap::from([
             ("links", names(json(&run("ip", &["-j", "link"])), "ifname")),
-            ("addresses", names(json(&run("ip", &["-j", "addr"])), "addr_info")),
-            ("routes", names(json(&run("ip", &["-j", "route", "show", "table", "all"])), "dst")),
+            ("addresses", addresses(&json(&run("ip", &["-j", "addr"])))),
+            ("routes", names(json(&run("ip", &["-j", "route"])), "dst")),
+            ("routes of IPv6", names(json(&run("ip", &["-j", "-6", "route"])), "dst")),
             ("neighbours", names(json(&run("ip", &["-j", "neigh", "show", "nud", "permanent"])), "dst")),
             ("rules", names(json(&run("ip", &["-j", "rule"])), "table")),
             ("nftables", run("nft", &["list", "tables"]).lines().map(str::to_owned).collect()),
@@ -29,8 +30,26 @@ impl Found {
             ),
             ("sysctl", sysctls.iter().map(|key| sysctl(key)).collect()),
             ("listeners", listeners()),
+            ("interfaces that hear routers", hear_routers()),
         ]))
     }
+}
+
+/// Link-local ones come and go by themselves.
+fn addresses(links: &serde_json::Value) -> Vec<String> {
+    let all = links
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|link| link["addr_info"].as_array().into_iter().flatten());
+    all.filter(|a| a["scope"] != "link").map(|a| format!("{}/{}", a["local"], a["prefixlen"])).collect()
+}
+
+/// accept_ra of every interface: forwarding makes them deaf unless it is raised.
+fn hear_routers() -> Vec<String> {
+    let folder = "/proc/sys/net/ipv6/conf";
+    let value = |name: &String| fs::read_to_string(format!("{folder}/{name}/accept_ra")).unwrap_or_default();
+    files(folder).iter().map(|name| format!("{name}={}", value(name).trim())).collect()
 }
 
 fn mounts() -> Vec<String> {
@@ -52,6 +71,7 @@ fn listeners() -> Vec<String> {
 }
 
 /// Fails with the first theme that differs.
+#[track_caller]
 pub fn same(before: &Found, after: &Found) {
     for (theme, was) in &before.0 {
         let is = &after.0[theme];

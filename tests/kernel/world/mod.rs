@@ -8,7 +8,7 @@ pub mod place;
 pub mod tool;
 
 pub use daemon::Daemon;
-pub use echo::{Echo, Proto, ask};
+pub use echo::Echo;
 pub use place::Place;
 pub use tool::{Skip, need, run};
 
@@ -132,27 +132,33 @@ pub struct Box {
 }
 
 impl World {
+    #[track_caller]
     pub fn call(&self, method: &str, body: Value) -> Value {
         self.daemon.call(method, body)
     }
     /// The error's kind and its message with all causes.
+    #[track_caller]
     pub fn refused(&self, method: &str, body: Value) -> (String, String) {
         self.daemon.refused(method, body)
     }
+    #[track_caller]
     pub fn network(&self, name: &str, mut more: Value) -> Value {
         more["name"] = json!(name);
         self.call("Network.Create", more);
         self.call("Network.Inspect", json!({ "name": name }))
     }
+    #[track_caller]
     pub fn sandbox(&self, name: &str, networks: &[&str]) -> Box {
         let networks: Vec<Value> = networks.iter().map(|network| json!({ "network": network })).collect();
         self.sandbox_with(name, json!({ "networks": networks }))
     }
+    #[track_caller]
     pub fn sandbox_with(&self, name: &str, mut more: Value) -> Box {
         more["name"] = json!(name);
         self.call("Sandbox.Create", more);
         self.look(name)
     }
+    #[track_caller]
     pub fn look(&self, name: &str) -> Box {
         let info = self.inspect(name);
         let address = |v6: bool| {
@@ -168,13 +174,16 @@ impl World {
             ip6: address(true),
         }
     }
+    #[track_caller]
     pub fn inspect(&self, name: &str) -> Value {
         self.call("Sandbox.Inspect", json!({ "name": name }))
     }
+    #[track_caller]
     pub fn remove(&self, name: &str) {
         self.call("Sandbox.Remove", json!({ "name": name }));
     }
     /// A network with both families.
+    #[track_caller]
     pub fn dual(&self, name: &str, mut more: Value) -> Value {
         more["ipv6"] = json!(true);
         self.network(name, more)

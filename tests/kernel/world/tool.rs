@@ -26,6 +26,7 @@ pub fn skip(why: &str) -> ! {
 }
 
 /// Output of a command that must succeed.
+#[track_caller]
 pub fn run(program: &str, args: &[&str]) -> String {
     let (fine, text) = try_run(program, args);
     assert!(fine, "{program} {}: {text}", args.join(" "));
@@ -72,6 +73,7 @@ pub fn ping_for_all() {
 }
 
 /// Waits up to `limit` milliseconds for something to become true.
+#[track_caller]
 pub fn soon(limit: u64, what: &str, mut done: impl FnMut() -> bool) -> std::time::Duration {
     let start = std::time::Instant::now();
     while !done() {

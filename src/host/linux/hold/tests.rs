@@ -1,3 +1,4 @@
+//! Holds on real sockets, in a private namespace.
 use super::*;
 use crate::{
     error::Kind,

@@ -12,7 +12,7 @@ mod tests;
 
 pub use file::{Identity, identity, open};
 pub use make::{give_up_folder, make, prepare_folder, remove};
-pub use opener::{Asked, Opener, Transport};
+pub use opener::{Asked, Opener, Transport, connected};
 
 use crate::error::{Error, Result};
 use nix::sched::{CloneFlags, setns};

@@ -78,7 +78,8 @@ impl Opener {
     }
 }
 
-fn connected(transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
+/// A non-blocking socket connected (or connecting) to `to`, in the calling thread's namespace.
+pub fn connected(transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
     let (kind, protocol) = match transport {
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
         Transport::Tcp => (Type::STREAM, Protocol::TCP),

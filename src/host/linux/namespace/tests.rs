@@ -1,3 +1,4 @@
+//! Namespaces made, opened, told apart and removed, in a private mount namespace.
 use super::*;
 use crate::{
     error::Kind,

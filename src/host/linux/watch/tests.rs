@@ -1,3 +1,4 @@
+//! The end of real processes and files is noticed.
 use super::*;
 use std::{
     fs,

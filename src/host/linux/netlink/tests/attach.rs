@@ -1,3 +1,4 @@
+//! Attaching on a real kernel: what a link has inside and outside, and what is refused.
 use super::*;
 use crate::{
     error::Kind,

@@ -1,3 +1,4 @@
+//! Bridges on a real kernel: made, changed, observed, deleted.
 use super::*;
 use crate::{
     error::Kind,

@@ -1,3 +1,4 @@
+//! Links on their way out, on a real kernel: their end is heard of.
 use super::*;
 use crate::host::linux::{
     namespace::testbed::{ip, private},

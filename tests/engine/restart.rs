@@ -1,0 +1,122 @@
+//! Restarts that nobody notices, reboots, drift, and the host left as found.
+use crate::{
+    crash::base,
+    support::{World, converged, snapshot},
+};
+use pontoon::model::kernel::{Item, Op};
+use serde_json::json;
+
+#[test]
+fn a_restart_touches_only_what_died_with_the_process() {
+    let mut world = base();
+    world.kernel.make_namespace("/run/netns/other");
+    world.ok("Sandbox.Create", json!({"name": "other", "netns": "/run/netns/other"}));
+    let before = snapshot(&world);
+    world.kill();
+    world.kernel.take_log();
+    world.restart();
+    let ops = world.kernel.take_log();
+    let in_process = |op: &Op| matches!(op, Op::Add(Item::Hold(_) | Item::Namespace(_) | Item::Resolver(_)));
+    let others: Vec<_> = ops.iter().filter(|op| !in_process(op)).collect();
+    assert!(others.is_empty(), "a restart did {others:#?}");
+    assert!(!ops.is_empty());
+    assert_eq!(snapshot(&world), before);
+    converged(&world);
+}
+
+#[test]
+fn a_reboot_brings_networks_and_volumes_back_and_releases_sandboxes() {
+    let mut world = base();
+    world.reboot();
+    converged(&world);
+    let view = world.engine().view();
+    assert_eq!(view.sandboxes.size(), 0);
+    for network in ["front", "back", "empty", "bridge", "host", "none"] {
+        world.network(network);
+    }
+    for volume in ["spare", "scratch"] {
+        world.volume(volume);
+    }
+    assert_eq!(view.volumes.size(), 2, "the anonymous volume went with its sandbox");
+    let taken = json!({"name": "web", "networks": [{"network": "front", "ip": "10.1.0.2"}], "ports": [{"port": 80, "host_port": 8080}]});
+    world.ok("Sandbox.Create", taken);
+    converged(&world);
+}
+
+#[test]
+fn what_ended_meanwhile_is_released() {
+    let mut world = base();
+    world.kernel.start_process(50);
+    world.kernel.make_namespace("/run/netns/replaced");
+    world.ok("Sandbox.Create", json!({"name": "run"}));
+    world.ok("Sandbox.Start", json!({"name": "run", "pid": 50}));
+    world.ok("Sandbox.Create", json!({"name": "beside", "networks": [{"network": "sandbox:run"}]}));
+    world.ok("Sandbox.Create", json!({"name": "replaced", "netns": "/run/netns/replaced"}));
+    world.kill();
+    world.kernel.end_process(50);
+    // The same path, another namespace.
+    world.kernel.make_namespace("/run/netns/replaced");
+    world.restart();
+    converged(&world);
+    let left: Vec<bool> =
+        ["web", "app", "run", "beside", "replaced"].iter().map(|name| world.has_sandbox(name)).collect();
+    assert_eq!(left, [true, true, false, false, false]);
+    let told: Vec<_> =
+        world.events().iter().filter(|e| e.action == "release").map(|e| e.name.clone()).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+}
+
+#[test]
+fn drift_is_mended_at_the_next_start() {
+    let bridge = |world: &World| world.network("front").device.expect("a bridge");
+    type Damage = Box<dyn Fn(&World)>;
+    let damages: Vec<(&str, Damage)> = vec![
+        ("the ruleset was flushed", Box::new(|world| world.kernel.flush_elements())),
+        ("a bridge was deleted", Box::new(move |world| world.kernel.delete_interface(&bridge(world)))),
+        (
+            "a link was deleted",
+            Box::new(|world| {
+                let end = world.seat("web", "front").host_ifname.expect("a veth");
+                world.kernel.delete_interface(&end);
+            }),
+        ),
+        (
+            "a sandbox lost its address",
+            Box::new(|world| world.kernel.strip_link(world.seat("web", "front").id)),
+        ),
+    ];
+    for (what, damage) in damages {
+        let mut world = base();
+        damage(&world);
+        println!("{what}");
+        world.restart();
+        converged(&world);
+    }
+}
+
+#[test]
+fn the_host_is_left_as_found_when_nobody_needs_it() {
+    let mut world = World::new();
+    world.ok("Network.Create", json!({"name": "n"}));
+    world.stop();
+    assert_eq!(world.kernel.items(), []);
+    world.restart();
+    converged(&world);
+    world.network("n");
+    world.ok("Sandbox.Create", json!({"name": "s"}));
+    let before = world.kernel.items();
+    world.stop();
+    assert_eq!(world.kernel.items(), before, "with a sandbox alive everything stays");
+}
+
+#[test]
+fn addresses_go_on_behind_the_last_one() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.ok("Sandbox.Create", json!({"name": name}));
+    }
+    world.ok("Sandbox.Remove", json!({"name": "b"}));
+    world.restart();
+    world.ok("Sandbox.Create", json!({"name": "d"}));
+    assert_eq!(world.address("d", "bridge"), "172.17.0.5");
+}

@@ -1,0 +1,73 @@
+//! A disk in memory: what a commit put there outlives the daemon. Both sides of a commit are steps at which it may die.
+use parking_lot::Mutex;
+use pontoon::{
+    error::{Error, Result},
+    host::fake::Kernel,
+    store::{Contents, Ledger, Table, Write},
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+type Records = BTreeMap<(Table, String), Vec<u8>>;
+
+#[derive(Clone, Default)]
+pub struct Disk {
+    records: Arc<Mutex<Records>>,
+    full: Arc<Mutex<bool>>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Disk {
+    /// Every commit fails as it does on a full disk, until it is not.
+    pub fn set_full(&self, full: bool) {
+        *self.full.lock() = full;
+    }
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+    pub fn ledger(&self, kernel: &Kernel) -> Box<dyn Ledger> {
+        Box::new(FakeLedger { disk: self.clone(), kernel: kernel.clone() })
+    }
+    pub fn contents(&self) -> Contents {
+        Contents {
+            networks: self.all(Table::Networks),
+            sandboxes: self.all(Table::Sandboxes),
+            volumes: self.all(Table::Volumes),
+        }
+    }
+    fn all<T: DeserializeOwned>(&self, table: Table) -> Vec<T> {
+        let records = self.records.lock();
+        let of_table = records.iter().filter(|((of, _), _)| *of == table);
+        of_table.map(|(_, value)| serde_json::from_slice(value).expect("a record")).collect()
+    }
+}
+
+struct FakeLedger {
+    disk: Disk,
+    kernel: Kernel,
+}
+
+impl Ledger for FakeLedger {
+    fn commit(&mut self, writes: &[Write]) -> Result<()> {
+        self.kernel.step()?;
+        if *self.disk.full.lock() {
+            return Err(Error::exhausted("cannot write the ledger, nothing was changed")
+                .because("No space left on device (os error 28)"));
+        }
+        let mut records = self.disk.records.lock();
+        for Write { table, key, value } in writes {
+            match value {
+                Some(value) => drop(records.insert((*table, key.clone()), value.clone())),
+                None => drop(records.remove(&(*table, key.clone()))),
+            }
+        }
+        self.disk.commits.fetch_add(1, Ordering::Relaxed);
+        self.kernel.step()
+    }
+}

@@ -1,0 +1,119 @@
+//! The other rooms that the engine asks for: names, volumes, and what the daemon knows of itself.
+use parking_lot::Mutex;
+use pontoon::{
+    engine::{Probe, Resolvers, View, Volumes},
+    error::{Error, Result},
+    host::fake::Kernel,
+    model::{
+        Id, Name, Volume,
+        kernel::{Item, VolumeMount},
+        reply::{Finding, SystemInfo},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Sockets that are being served, by sandbox; they end with the daemon.
+#[derive(Default)]
+pub struct FakeResolvers {
+    served: Mutex<BTreeMap<Id, (UdpSocket, TcpListener)>>,
+    pub nameservers: Mutex<Vec<IpAddr>>,
+}
+
+impl FakeResolvers {
+    pub fn served(&self) -> BTreeSet<Id> {
+        self.served.lock().keys().copied().collect()
+    }
+}
+
+impl Resolvers for FakeResolvers {
+    fn serve(&self, sandbox: Id, udp: UdpSocket, tcp: TcpListener) {
+        self.served.lock().insert(sandbox, (udp, tcp));
+    }
+    fn stop(&self, sandbox: Id) {
+        self.served.lock().remove(&sandbox);
+    }
+    fn nameservers(&self) -> Vec<IpAddr> {
+        self.nameservers.lock().clone()
+    }
+    fn resolv_conf(&self) -> String {
+        "nameserver 192.0.2.53\n".to_owned()
+    }
+}
+
+/// Directories of volumes; they outlive the daemon.
+#[derive(Clone)]
+pub struct FakeVolumes {
+    pub kernel: Kernel,
+    pub directories: Arc<Mutex<BTreeSet<Name>>>,
+    /// Host directories that bind mounts find.
+    pub sources: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl FakeVolumes {
+    pub fn over(kernel: &Kernel) -> Self {
+        FakeVolumes { kernel: kernel.clone(), directories: Arc::default(), sources: Arc::default() }
+    }
+    fn is_mounted(&self, name: &Name) -> bool {
+        let named = |item: &Item| matches!(item, Item::VolumeMount(VolumeMount { volume, .. }) if volume == name.as_str());
+        self.kernel.items().iter().any(named)
+    }
+}
+
+impl Volumes for FakeVolumes {
+    fn create(&self, volume: &Volume) -> Result<()> {
+        if !self.directories.lock().contains(&volume.name) {
+            self.kernel.step()?;
+            self.directories.lock().insert(volume.name.clone());
+        }
+        Ok(())
+    }
+    fn remove(&self, name: &Name) -> Result<()> {
+        self.kernel.step()?;
+        match self.is_mounted(name) {
+            true => Err(Error::conflict(format!("volume {name} is mounted: Device or resource busy"))),
+            false => {
+                self.directories.lock().remove(name);
+                Ok(())
+            }
+        }
+    }
+    fn mount(&self, _: &Volume) -> Result<()> {
+        Ok(())
+    }
+    fn unmount(&self, _: &Volume) -> Result<()> {
+        Ok(())
+    }
+    fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
+        let mut sources = self.sources.lock();
+        match sources.contains(path) || make && sources.insert(path.to_owned()) {
+            true => Ok(()),
+            false => Err(Error::not_found(format!("bind source {} does not exist", path.display()))),
+        }
+    }
+    fn usage(&self, name: &Name, _: &dyn Fn() -> bool) -> Result<u64> {
+        match self.directories.lock().contains(name) {
+            true => Ok(4_096),
+            false => Err(Error::not_found(format!("volume {name}"))),
+        }
+    }
+}
+
+pub struct FakeProbe;
+
+impl Probe for FakeProbe {
+    fn info(&self, _: &View) -> SystemInfo {
+        unimplemented_info()
+    }
+    fn doctor(&self, _: &View) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+fn unimplemented_info() -> SystemInfo {
+    panic!("no test of the engine asks for it")
+}

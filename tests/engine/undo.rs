@@ -1,0 +1,62 @@
+//! A call that cannot be carried out leaves everything as it was: at every operation, and on a full disk.
+use crate::{
+    crash::{base, kinds},
+    support::{World, command, converged, snapshot},
+};
+use pontoon::error::{Error, Kind};
+use serde_json::json;
+
+#[test]
+fn a_failure_of_any_operation_is_undone() {
+    let mut cases = 0;
+    for (what, method, body) in kinds() {
+        for operation in 0.. {
+            let world = base();
+            let before = snapshot(&world);
+            world.kernel.fail_after(operation, Error::exhausted("no buffer space"));
+            let reply = world.run(command(method, body.clone()));
+            if world.kernel.calm() {
+                assert!(reply.is_ok(), "{what}: {reply:?}");
+                break;
+            }
+            cases += 1;
+            let error = reply.expect_err(what);
+            assert_eq!(error.to_string(), "no buffer space", "{what}, operation {operation}");
+            world.until("the undoing", |world| snapshot(world) == before);
+            converged(&world);
+            world.ok(method, body.clone());
+            converged(&world);
+        }
+    }
+    println!("{cases} failing operations");
+    assert!(cases > 60, "{cases} failing operations");
+}
+
+#[test]
+fn a_full_disk_is_said_and_changes_nothing() {
+    for (what, method, body) in kinds() {
+        let world = base();
+        let before = snapshot(&world);
+        world.disk.set_full(true);
+        let error = world.run(command(method, body.clone())).expect_err(what);
+        assert_eq!(error.kind, Kind::Exhausted, "{what}: {error}");
+        assert_eq!(snapshot(&world), before, "{what}");
+        converged(&world);
+        world.disk.set_full(false);
+        world.ok(method, body);
+        converged(&world);
+    }
+}
+
+/// What failed can be had by others: no address, port or name is kept.
+#[test]
+fn what_failed_is_free_again() {
+    let world = World::new();
+    let create = json!({"name": "a", "networks": [{"network": "bridge", "ip": "172.17.0.9"}], "ports": [{"port": 80, "host_port": 80}]});
+    world.kernel.fail_after(4, Error::exhausted("no buffer space"));
+    world.call("Sandbox.Create", create.clone()).expect_err("a failure");
+    world.disk.set_full(true);
+    world.call("Sandbox.Create", create.clone()).expect_err("a failure");
+    world.disk.set_full(false);
+    world.ok("Sandbox.Create", create);
+}

@@ -1,0 +1,79 @@
+//! Volumes that come and go by themselves, and those that stay.
+use crate::support::{World, converged};
+use pontoon::model::kernel::Item;
+use serde_json::{Value, json};
+
+fn mounted(world: &World) -> usize {
+    world.kernel.items().iter().filter(|item| matches!(item, Item::VolumeMount(_))).count()
+}
+fn count(world: &World) -> usize {
+    world.engine().view().volumes.size()
+}
+fn tmpfs() -> Value {
+    json!({"type": "tmpfs", "device": "tmpfs"})
+}
+
+#[test]
+fn named_ones_are_made_and_stay() {
+    let world = World::new();
+    world.ok("Sandbox.Create", json!({"name": "a", "mounts": [{"kind": "volume", "source": "data", "target": "/d"}, {"kind": "volume", "source": "data", "target": "/e"}]}));
+    assert_eq!(world.volume("data").users.len(), 1);
+    world.ok("Sandbox.Remove", json!({"name": "a", "volumes": true}));
+    assert!(world.volume("data").users.is_empty());
+    converged(&world);
+    world.ok("Volume.Create", json!({"name": "data"}));
+    world.ok("Volume.Remove", json!({"name": "data"}));
+    world.ok("Volume.Remove", json!({"name": "data", "force": true}));
+    assert_eq!(count(&world), 0);
+}
+
+#[test]
+fn anonymous_ones_go_if_asked_to() {
+    for (auto_remove, volumes, left) in [(false, false, 1), (false, true, 0), (true, false, 0)] {
+        let world = World::new();
+        let mounts = json!([{"kind": "volume", "target": "/d", "driver_options": tmpfs()}]);
+        world.ok("Sandbox.Create", json!({"name": "a", "mounts": mounts, "auto_remove": auto_remove}));
+        assert_eq!((count(&world), mounted(&world)), (1, 1));
+        world.ok("Sandbox.Remove", json!({"name": "a", "volumes": volumes}));
+        assert_eq!(
+            (count(&world), mounted(&world)),
+            (left, 0),
+            "auto_remove {auto_remove}, volumes {volumes}"
+        );
+        converged(&world);
+    }
+}
+
+#[test]
+fn mounted_at_first_use_and_unmounted_after_the_last() {
+    let world = World::new();
+    world.ok("Volume.Create", json!({"name": "scratch", "options": tmpfs()}));
+    let mounts = json!([{"kind": "volume", "source": "scratch", "target": "/d"}]);
+    assert_eq!(mounted(&world), 0);
+    for name in ["a", "b"] {
+        world.ok("Sandbox.Create", json!({"name": name, "mounts": mounts}));
+        assert_eq!(mounted(&world), 1);
+    }
+    world.ok("Sandbox.Remove", json!({"name": "a"}));
+    assert_eq!(mounted(&world), 1);
+    world.ok("Sandbox.Remove", json!({"name": "b"}));
+    assert_eq!(mounted(&world), 0);
+    converged(&world);
+}
+
+#[test]
+fn prune() {
+    let world = World::new();
+    world.ok("Volume.Create", json!({"name": "named"}));
+    world.ok("Volume.Create", json!({}));
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "a", "mounts": [{"kind": "volume", "source": "used", "target": "/d"}]}),
+    );
+    world.ok("Volume.Prune", json!({}));
+    assert_eq!(count(&world), 2);
+    world.ok("Volume.Prune", json!({"all": true}));
+    assert_eq!(count(&world), 1);
+    world.volume("used");
+    converged(&world);
+}
