@@ -129,7 +129,11 @@ fn only_host_touches_the_kernel() {
 }
 
 const KERNEL: &[(&str, &str, &str)] = &[
-    ("src/cni/delegate.rs", "Command::new(", "a CNI configuration may name the plugin that chooses addresses"),
+    (
+        "src/cni/delegate.rs",
+        "Command::new(",
+        "a CNI configuration may name the plugin that chooses addresses",
+    ),
     ("src/oci/mod.rs", "\"/proc", "an OCI state names its namespace by pid alone; the daemon opens the path"),
 ];
 
