@@ -26,7 +26,7 @@ check() { # WHAT COMMAND...
     fi
 }
 soon() { # COMMAND...: true within 5 s
-    for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return 0 || sleep 0.05; done
+    for _ in $(seq 30); do "$@" >/dev/null 2>&1 && return 0 || sleep 0.05; done
     "$@"
 }
 
@@ -59,7 +59,7 @@ events_logger = "none"
 TOML
 export CONTAINERS_CONF=/run/containers.conf
 podman() { timeout 60 podman --root /run/p/root --runroot /run/p/run --tmpdir /run/p/tmp --storage-driver vfs "$@"; }
-run() { podman run --cgroups=disabled --security-opt seccomp=unconfined "$@"; }
+run() { podman run --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --security-opt seccomp=unconfined "$@"; }
 none_left() { [ "$("$pontoon" sandbox ls -q | wc -l)" = 0 ]; }
 greeted() {
     python3 -c "from urllib.request import urlopen; assert urlopen('$1/index.html', timeout=2).read() == b'hello\\n'"

@@ -15,7 +15,7 @@ pub enum Verb {
 #[command(after_help = "Examples:
   sudo pontoon cni install                                          containers join the network bridge
   sudo pontoon cni install --name web --subnet 10.20.0.0/16         a network of their own
-  sudo pontoon cni install --bin-dir /usr/lib/cni                   for Podman's and Debian's folder
+  sudo pontoon cni install --bin-dir /usr/lib/cni                   Debian's folder
   sudo pontoon cni uninstall")]
 pub struct InstallArgs {
     /// Folder of CNI plugins; may be given several times

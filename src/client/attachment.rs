@@ -193,8 +193,8 @@ mod tests {
         assert_eq!(fnv(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
         assert_eq!(fnv(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
         let full = "ab".repeat(32);
-        assert_eq!(Owner::new("cni", &full).id().to_string(), full);
-        let ids = [("cni", "a"), ("oci", "a"), ("cni", "b")].map(|(d, c)| Owner::new(d, c).id());
-        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[0] == Owner::new("cni", "a").id());
+        assert_eq!(Owner::new("one", &full).id().to_string(), full);
+        let ids = [("one", "a"), ("two", "a"), ("one", "b")].map(|(d, c)| Owner::new(d, c).id());
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[0] == Owner::new("one", "a").id());
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         Name,
         command::{EndpointRequest, NetworkCreate, SandboxCreate},
         reply::SandboxInfo,
+        sandbox::PORTS_HELD_BY,
     },
 };
 use serde_json::Value;
@@ -97,13 +98,17 @@ fn request(config: &Config, seat: &Seat, wish: &Wish, given: Option<&Given>) -> 
         ifname: Some(seat.ifname.clone()),
         ..EndpointRequest::default()
     };
+    let mut labels = super::labels(config, seat);
+    if wish.binds_ports {
+        labels.insert(PORTS_HELD_BY.to_owned(), "runtime".to_owned());
+    }
     SandboxCreate {
         name,
         netns: Some(seat.netns.clone()),
         networks: vec![endpoint],
         ports: wish.ports.clone(),
         dns: wish.dns.clone(),
-        labels: super::labels(config, seat),
+        labels,
         ..SandboxCreate::default()
     }
 }

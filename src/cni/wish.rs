@@ -14,6 +14,8 @@ pub struct Wish {
     pub dns: Dns,
     /// How people call the container.
     pub name: Option<String>,
+    /// The runtime binds the host ports itself, as Podman does; it is known by a name without Kubernetes' namespace.
+    pub binds_ports: bool,
     /// Subnets of a network that is to be made.
     pub ranges: Vec<PoolRequest>,
 }
@@ -46,6 +48,7 @@ impl Wish {
             wish.mac = Some(Mac::parse(text)?);
         }
         wish.name = name(call);
+        wish.binds_ports = wish.name.is_some() && call.arg("K8S_POD_NAMESPACE").is_none();
         Ok(wish)
     }
 }

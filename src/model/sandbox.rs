@@ -91,7 +91,15 @@ pub struct Endpoint {
     pub priority: i32,
 }
 
+/// Label with the value `runtime`: the runtime binds the host ports itself once the sandbox stands (Podman does), so
+/// nobody else may hold them.
+pub const PORTS_HELD_BY: &str = "io.pontoon.ports-held-by";
+
 impl Sandbox {
+    /// Do we keep its host ports from other programs?
+    pub fn holds_ports(&self) -> bool {
+        self.labels.get(PORTS_HELD_BY).is_none_or(|who| who != "runtime")
+    }
     /// Path of its namespace, unless it is the host's or another sandbox's.
     pub fn netns_path(&self) -> Option<&PathBuf> {
         match &self.netns {

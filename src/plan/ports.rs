@@ -34,7 +34,9 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
     let mut items = Vec::new();
     for port in &sandbox.ports {
         items.extend(elements(port, &ways).into_iter().map(Item::Element));
-        items.extend(holds(port, &ways));
+        if sandbox.holds_ports() {
+            items.extend(holds(port, &ways));
+        }
     }
     items.extend(twins(&seats).into_iter().map(Item::Element));
     items

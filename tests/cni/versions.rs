@@ -91,7 +91,7 @@ fn refusals_have_the_protocols_numbers() {
             ),
         ] {
             let said = call(verb, seat, &config);
-            assert_eq!(said.json["cniVersion"].is_string(), true, "{what}");
+            assert!(said.json["cniVersion"].is_string(), "{what}");
             assert_eq!(said.refused(), code, "{what}");
         }
         assert_eq!(sandboxes(), Vec::<String>::new());
