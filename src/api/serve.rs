@@ -67,7 +67,7 @@ async fn converse(stream: UnixStream, doorways: Doorways, mut stop: watch::Recei
         async move { Ok::<_, std::convert::Infallible>(route(request, &doorways).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64).half_close(true);
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };

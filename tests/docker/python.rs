@@ -7,9 +7,11 @@ use crate::world::{
 #[test]
 fn docker_py() {
     world(|w| {
-        let python = std::env::var("PONTOON_DOCKER_PY").unwrap_or_else(|_| "python3".to_owned());
+        let python = std::env::var("PONTOON_DOCKER_PY").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
         if !try_run("env", &[&python, "-c", "import docker"]).0 {
-            skip("Python's module docker is missing: pip install docker, and PONTOON_DOCKER_PY=PYTHON");
+            skip(
+                "Python's module docker is missing: apt install python3-docker, or PONTOON_DOCKER_PY=PYTHON",
+            );
         }
         w.sandbox("web", &["bridge"]);
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/integration/docker/test.py");

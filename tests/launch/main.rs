@@ -288,9 +288,10 @@ fn a_detached_command_outlives_the_caller_and_logs() {
     let pid: i32 = got.1.trim().parse().unwrap_or_else(|e| panic!("{e}: {got:?}"));
     assert!(Path::new(&format!("/proc/{pid}")).exists());
     let log = || fs::read_to_string(case.path("scratch").join(launch::LOG)).unwrap_or_default();
-    until("the end", || log() == "started\nended\n" && !case.path("scratch/root").exists());
-    let left: Vec<_> = fs::read_dir(case.path("scratch")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(left, [launch::LOG]);
+    let left = || -> Vec<_> {
+        fs::read_dir(case.path("scratch")).unwrap().flatten().map(|entry| entry.file_name()).collect()
+    };
+    until("the end", || log() == "started\nended\n" && left() == [launch::LOG]);
     launch::clean(&case.path("scratch")).unwrap();
     launch::clean(&case.path("scratch")).unwrap();
     assert!(!case.path("scratch").exists());
