@@ -160,7 +160,7 @@ impl MountVolumes for LocalVolumes {
     fn unmount(&self, volume: &str) -> Result<()> {
         self.0.unmount_volume(&Name::parse(volume)?, PATIENCE)
     }
-    fn is_mounted(&self, volume: &str) -> bool {
-        Name::parse(volume).and_then(|name| self.0.is_mounted(&name)).unwrap_or(false)
+    fn mounted(&self) -> Result<Vec<String>> {
+        Ok(self.0.mounted()?.iter().map(ToString::to_string).collect())
     }
 }

@@ -16,7 +16,7 @@ pub(super) const TRASH: &str = ".trash";
 /// The open `<root>/volumes`.
 #[derive(Debug)]
 pub struct Layout {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) volumes: OwnedFd,
     pub(super) trash: OwnedFd,
 }

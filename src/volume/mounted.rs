@@ -26,6 +26,21 @@ impl Layout {
         mountinfo::is_mount_point(real.as_deref().unwrap_or(&path))
     }
 
+    /// Names of the volumes over whose data something is mounted.
+    ///
+    /// # Errors
+    /// If /proc cannot be read.
+    pub fn mounted(&self) -> Result<Vec<Name>> {
+        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let name = |point: &Path| -> Option<Name> {
+            let mut below = point.strip_prefix(&root).ok()?.components();
+            let (own, data, rest) = (below.next()?, below.next()?, below.next());
+            let fits = data.as_os_str() == DATA && rest.is_none();
+            Name::parse(own.as_os_str().to_str().filter(|_| fits)?).ok()
+        };
+        Ok(mountinfo::read()?.iter().filter_map(|entry| name(&entry.point)).collect())
+    }
+
     /// Mounts `order` over the data of `name`; already mounted is fine.
     ///
     /// # Errors

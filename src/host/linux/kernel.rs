@@ -54,7 +54,8 @@ pub struct Linux {
 pub trait MountVolumes: Send + Sync {
     fn mount(&self, mount: &crate::model::kernel::VolumeMount) -> Result<()>;
     fn unmount(&self, volume: &str) -> Result<()>;
-    fn is_mounted(&self, volume: &str) -> bool;
+    /// Names of all that are mounted, wanted or not.
+    fn mounted(&self) -> Result<Vec<String>>;
 }
 
 impl Linux {

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     model::{
         Family, Id, IfName,
-        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes},
+        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes, VolumeMount},
     },
 };
 use std::{
@@ -34,6 +34,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(insides(linux, &seen.ends, wanted)?);
     found.extend(strangers(&seen.ends, wanted));
     found.extend(in_this_process(linux, wanted));
+    found.extend(mounts(linux, wanted)?);
     found.extend(forgotten_namespaces(linux, wanted));
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
@@ -185,18 +186,32 @@ fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
         .collect()
 }
 
-/// What lives in this process: namespaces and ports held, and mounts.
+/// What lives in this process: namespaces and ports held.
 fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     let (namespaces, held) = (linux.namespaces.lock(), linux.holds.held());
     let held: HashSet<_> = held.into_iter().collect();
     let there = |item: &&Item| match item {
         Item::Namespace(namespace) => namespaces.contains_key(&namespace.sandbox),
         Item::Hold(_) => held.contains(&item.key()),
-        Item::VolumeMount(mount) => linux.volumes.is_mounted(&mount.volume),
         Item::Resolver(resolver) => linux.resolving.contains(&resolver.sandbox),
         _ => false,
     };
     wanted.iter().filter(there).cloned().collect()
+}
+
+/// Mounted volumes, those included that nobody wants any more.
+fn mounts(linux: &Linux, wanted: &[Item]) -> Result<Vec<Item>> {
+    let mut wishes = HashMap::new();
+    for item in wanted {
+        if let Item::VolumeMount(mount) = item {
+            wishes.insert(mount.volume.as_str(), mount);
+        }
+    }
+    let mounted = linux.volumes.mounted()?.into_iter().map(|volume| match wishes.get(volume.as_str()) {
+        Some(wish) => Item::VolumeMount((*wish).clone()),
+        None => Item::VolumeMount(VolumeMount { volume, options: Default::default() }),
+    });
+    Ok(mounted.collect())
 }
 
 /// Namespace files of ours that no sandbox has any more.
