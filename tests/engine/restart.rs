@@ -81,6 +81,10 @@ fn drift_is_mended_at_the_next_start() {
             }),
         ),
         (
+            "a sandbox lost the address that its default route needs",
+            Box::new(|world| world.kernel.strip_link(world.seat("app", "back").id)),
+        ),
+        (
             "a sandbox lost its address",
             Box::new(|world| world.kernel.strip_link(world.seat("web", "front").id)),
         ),
