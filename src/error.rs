@@ -79,7 +79,13 @@ impl Error {
             }
             _ => Kind::Internal,
         };
-        Self::new(kind, step).because(error)
+        let told = Self::new(kind, step).because(error);
+        match error.raw_os_error() {
+            Some(libc::EMFILE) => {
+                told.because("raise the limit of open files: LimitNOFILE= of pontoon.service, or `ulimit -n`")
+            }
+            _ => told,
+        }
     }
 
     /// Adds a cause below this error.

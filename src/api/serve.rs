@@ -35,6 +35,7 @@ pub struct Doorways {
 /// Accepts until `stop` turns true.
 pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut refused = false;
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -43,6 +44,7 @@ pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::
         };
         match accepted {
             Ok((stream, _)) => {
+                refused = false;
                 let (doorways, stop) = (doorways.clone(), stop.clone());
                 tokio::spawn(async move {
                     converse(stream, doorways, stop).await;
@@ -50,7 +52,12 @@ pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // Said once, not twenty times a second until descriptors are free again.
+                if !refused {
+                    let error = Error::os("accept a connection", &error);
+                    tracing::warn!(%error, "clients have to wait");
+                }
+                refused = true;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }

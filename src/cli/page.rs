@@ -151,9 +151,10 @@ impl Page {
     }
 }
 
-/// One line on stderr; if that is closed, nobody wants to hear.
+/// One line on stderr, in one write, so that lines of several commands do not run into each other; if it is closed,
+/// nobody wants to hear.
 pub fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Passes the daemon's warnings on.

@@ -80,6 +80,7 @@ impl Config {
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
             pools: file.address_pools,
         };
+        check_mtu(config.mtu)?;
         config.pools()?;
         Ok(config)
     }
@@ -100,8 +101,19 @@ fn read(path: &Path) -> Result<File> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::os(format!("read the configuration {}", path.display()), &error))?;
     toml::from_str(&text).map_err(|error| {
-        Error::invalid(format!("invalid configuration {}", path.display())).because(error.message())
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Error::invalid(format!("invalid configuration {}, line {line}", path.display()))
+            .because(error.message())
     })
+}
+
+/// RFC 791: every link takes packets of 68 bytes; Linux bridges take at most 65535.
+fn check_mtu(mtu: Option<u32>) -> Result<()> {
+    match mtu.filter(|mtu| !(68..=65_535).contains(mtu)) {
+        Some(mtu) => Err(Error::invalid(format!("invalid mtu {mtu}: it must be from 68 to 65535"))),
+        None => Ok(()),
+    }
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {

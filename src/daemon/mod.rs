@@ -9,7 +9,7 @@ use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
     error::{Error, Result},
-    host::linux::Linux,
+    host::linux::{Claim, Linux},
     ipam::Ephemeral,
     store::RedbLedger,
 };
@@ -37,7 +37,7 @@ pub fn run(options: Options) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::os("start the runtime", &error))?;
-    let (engine, thread, metrics) = start(&config)?;
+    let (engine, thread, metrics, _claim) = start(&config)?;
     let served = runtime.block_on(serve(&config, engine.clone(), metrics));
     engine.stop();
     if thread.join().is_err() {
@@ -47,11 +47,12 @@ pub fn run(options: Options) -> Result<()> {
     served
 }
 
-fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics)> {
+fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics, Claim)> {
     let (ledger, contents, aside) = RedbLedger::open(&config.root.join("state.redb"), &now())?;
     if let Some(message) = aside {
         tracing::error!("{message}");
     }
+    let claim = crate::host::linux::claim(&config.instance)?;
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
     forget_runs(&config.root, &contents);
     let queue = mpsc::channel();
@@ -82,7 +83,7 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         clock: now,
     };
     let (engine, thread) = Engine::start(parts, probe)?;
-    Ok((engine, thread, Metrics::new(vec![extra])))
+    Ok((engine, thread, Metrics::new(vec![extra]), claim))
 }
 
 /// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.

@@ -94,7 +94,7 @@ pub struct NetworkCreate {
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
     pub internal: bool,
-    /// None: on, unless only IPv6 subnets are given.
+    /// None: on, whatever subnets are given, as with Docker.
     pub ipv4: Option<bool>,
     pub ipv6: bool,
     pub options: Map,

@@ -81,6 +81,7 @@ impl Ledger for RedbLedger {
 }
 
 fn open_database(path: &Path) -> Result<Database> {
+    make_private(path)?;
     Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => Error::conflict(format!(
             "the ledger {} is in use by another daemon: give this one its own --root",
@@ -91,6 +92,15 @@ fn open_database(path: &Path) -> Result<Database> {
         }
         other => unreadable(path, other),
     })
+}
+
+/// The promises hold secrets (the password in the mount options of a volume), so root alone may read them.
+fn make_private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let failed = |error: std::io::Error| Error::os(format!("open the ledger {}", path.display()), &error);
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)
 }
 
 fn unreadable(path: &Path, error: impl std::fmt::Display) -> Error {

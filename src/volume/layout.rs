@@ -16,7 +16,7 @@ pub(super) const TRASH: &str = ".trash";
 /// The open `<root>/volumes`.
 #[derive(Debug)]
 pub struct Layout {
-    pub(super) path: PathBuf,
+    path: PathBuf,
     pub(super) volumes: OwnedFd,
     pub(super) trash: OwnedFd,
 }
@@ -32,6 +32,11 @@ impl Layout {
         let volumes = resolve::make_dir(&parent, OsStr::new("volumes"), 0o701, (0, 0)).map_err(failed)?;
         let trash = resolve::make_dir(&volumes, OsStr::new(TRASH), 0o700, (0, 0)).map_err(failed)?;
         Ok(Layout { path: root.join("volumes"), volumes, trash })
+    }
+
+    /// `<root>/volumes`
+    pub(super) fn root(&self) -> &Path {
+        &self.path
     }
 
     /// Where the data of `name` is, for showing and for handing to others.

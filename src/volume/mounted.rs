@@ -26,19 +26,18 @@ impl Layout {
         mountinfo::is_mount_point(real.as_deref().unwrap_or(&path))
     }
 
-    /// Names of the volumes over whose data something is mounted.
+    /// The volumes over whose data something is mounted.
     ///
     /// # Errors
     /// If /proc cannot be read.
     pub fn mounted(&self) -> Result<Vec<Name>> {
-        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        let name = |point: &Path| -> Option<Name> {
-            let mut below = point.strip_prefix(&root).ok()?.components();
-            let (own, data, rest) = (below.next()?, below.next()?, below.next());
-            let fits = data.as_os_str() == DATA && rest.is_none();
-            Name::parse(own.as_os_str().to_str().filter(|_| fits)?).ok()
+        let root = self.root().canonicalize().unwrap_or_else(|_| self.root().to_owned());
+        let name = |entry: &mountinfo::Entry| {
+            let own = entry.point.strip_prefix(&root).ok()?.parent()?;
+            let name = Name::parse(own.to_str()?).ok()?;
+            (entry.point == root.join(own).join(DATA)).then_some(name)
         };
-        Ok(mountinfo::read()?.iter().filter_map(|entry| name(&entry.point)).collect())
+        Ok(mountinfo::read()?.iter().filter_map(name).collect())
     }
 
     /// Mounts `order` over the data of `name`; already mounted is fine.

@@ -35,6 +35,7 @@ fn driver() {
         tty: on("LAUNCH_TTY"),
         interactive: on("LAUNCH_INTERACTIVE"),
         detach: on("LAUNCH_DETACH"),
+        forget_log: on("LAUNCH_FORGET_LOG"),
     };
     print!("{MARK}");
     std::io::stdout().flush().unwrap();

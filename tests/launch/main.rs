@@ -393,3 +393,9 @@ fn a_network_namespace_of_its_own() {
     holder.wait().unwrap();
     assert_eq!(got.1, format!("{}\n0\nlo\n", link.display()), "{got:?}");
 }
+
+#[test]
+fn with_rm_the_log_of_a_detached_command_goes_as_well() {
+    let Some(case) = case(&["sh", "-c", "echo started; sleep 0.3"]) else { return };
+    case.with("LAUNCH_DETACH", 1).with("LAUNCH_FORGET_LOG", 1).run();
+}

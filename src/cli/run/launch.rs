@@ -72,6 +72,7 @@ fn describe(args: &RunArgs, env: Vec<(OsString, OsString)>, sandbox: &Sandbox<'_
         tty: args.tty,
         interactive: args.interactive,
         detach: args.detach,
+        forget_log: args.flags.rm,
     })
 }
 

@@ -41,6 +41,7 @@ pub struct RunArgs {
     #[command(flatten)]
     flags: SandboxFlags,
     /// In the background; prints the sandbox's id, output goes to ROOT/run/ID/log
+    /// (gone with --rm, else when the daemon starts again)
     #[arg(long, short)]
     detach: bool,
     /// Pass standard input on

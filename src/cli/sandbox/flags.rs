@@ -68,7 +68,7 @@ pub struct SandboxFlags {
     /// A label
     #[arg(long, short, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
-    /// Its anonymous volumes go with it
+    /// Its anonymous volumes go with it, and the log of `run -d`
     #[arg(long)]
     pub rm: bool,
 }

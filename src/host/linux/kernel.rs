@@ -54,8 +54,8 @@ pub struct Linux {
 pub trait MountVolumes: Send + Sync {
     fn mount(&self, mount: &crate::model::kernel::VolumeMount) -> Result<()>;
     fn unmount(&self, volume: &str) -> Result<()>;
-    /// Names of all that are mounted, wanted or not.
-    fn mounted(&self) -> Result<Vec<String>>;
+    /// Volumes over whose data something is mounted.
+    fn mounted(&self) -> Vec<String>;
 }
 
 impl Linux {

@@ -1,6 +1,7 @@
 //! The real kernel.
 mod apply;
 mod attach;
+mod claim;
 pub mod doctor;
 mod drift;
 pub mod facts;
@@ -18,4 +19,5 @@ pub mod sysctl;
 mod tidy_up;
 pub mod watch;
 
+pub use claim::{Claim, claim};
 pub use kernel::{Linux, MountVolumes, Sockets};

@@ -34,8 +34,8 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(insides(linux, &seen.ends, wanted)?);
     found.extend(strangers(&seen.ends, wanted));
     found.extend(in_this_process(linux, wanted));
-    found.extend(mounts(linux, wanted)?);
     found.extend(forgotten_namespaces(linux, wanted));
+    found.extend(mounted_volumes(linux, wanted));
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
         // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
@@ -186,7 +186,7 @@ fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
         .collect()
 }
 
-/// What lives in this process: namespaces and ports held.
+/// What lives in this process: namespaces and ports held, and mounts.
 fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     let (namespaces, held) = (linux.namespaces.lock(), linux.holds.held());
     let held: HashSet<_> = held.into_iter().collect();
@@ -199,19 +199,13 @@ fn in_this_process(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     wanted.iter().filter(there).cloned().collect()
 }
 
-/// Mounted volumes, those included that nobody wants any more.
-fn mounts(linux: &Linux, wanted: &[Item]) -> Result<Vec<Item>> {
-    let mut wishes = HashMap::new();
-    for item in wanted {
-        if let Item::VolumeMount(mount) = item {
-            wishes.insert(mount.volume.as_str(), mount);
-        }
-    }
-    let mounted = linux.volumes.mounted()?.into_iter().map(|volume| match wishes.get(volume.as_str()) {
-        Some(wish) => Item::VolumeMount((*wish).clone()),
-        None => Item::VolumeMount(VolumeMount { volume, options: Default::default() }),
-    });
-    Ok(mounted.collect())
+/// A volume's mount is what it should be if it is there: its options never change.
+fn mounted_volumes(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
+    let wish =
+        |name: &str| wanted.iter().find(|item| matches!(item, Item::VolumeMount(m) if m.volume == name));
+    let stranger = |volume: String| Item::VolumeMount(VolumeMount { volume, options: Default::default() });
+    let mounted = linux.volumes.mounted().into_iter();
+    mounted.map(|name| wish(&name).cloned().unwrap_or_else(|| stranger(name))).collect()
 }
 
 /// Namespace files of ours that no sandbox has any more.

@@ -65,6 +65,8 @@ pub struct Launch {
     pub interactive: bool,
     /// In the background (`-d`): output goes to `<scratch>/log`.
     pub detach: bool,
+    /// The log of a detached one goes as well at the end (`--rm`).
+    pub forget_log: bool,
 }
 
 /// One mount, everything looked up but the place inside.

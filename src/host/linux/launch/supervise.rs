@@ -27,6 +27,7 @@ pub(super) struct Supervisor {
     master: Option<OwnedFd>,
     tty: bool,
     detached: bool,
+    keep_log: bool,
     signals: Signals,
     scratch: Scratch,
 }
@@ -71,6 +72,7 @@ impl Supervisor {
             master: None,
             tty: launch.tty,
             detached: launch.detach,
+            keep_log: launch.detach && !launch.forget_log,
             signals,
             scratch: keep,
         };
@@ -98,7 +100,7 @@ impl Supervisor {
         self.copy_size();
         self.channel.send(&Word::Go, None)?;
         self.answer(None)?;
-        self.scratch.keep_log = self.detached;
+        self.scratch.keep_log = self.keep_log;
         Ok(())
     }
 
