@@ -15,8 +15,13 @@ use crate::{
 use std::{collections::HashSet, sync::Arc};
 
 pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
-    let dead = load(writer, contents);
-    let gone = release_dead(writer, &dead)?;
+    let mut dead = load(writer, contents);
+    let gone = release_dead(writer, &dead).unwrap_or_else(|error| {
+        // The living are served all the same; the writer tries again.
+        tracing::error!(%error, "sandboxes have ended but could not be released yet");
+        writer.late.extend(dead.drain(..).map(|(sandbox, cause)| (sandbox.id, cause)));
+        Vec::new()
+    });
     make_predefined(writer)?;
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;

@@ -82,6 +82,7 @@ pub(super) struct Writer {
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
+#[expect(clippy::large_enum_variant, reason = "nearly all are calls")]
 pub(super) enum Origin {
     Call(Command),
     /// Sandbox and cause.

@@ -1,5 +1,5 @@
 //! The ordered difference of two kernel states. Never touches what is equal.
-use crate::model::kernel::{Item, Key, Op};
+use crate::model::kernel::{Item, Key, Op, Routes};
 use std::collections::BTreeMap;
 
 /// The operations that lead from `found` to `wanted`.
@@ -9,17 +9,25 @@ use std::collections::BTreeMap;
 pub fn diff(found: impl IntoIterator<Item = Item>, wanted: impl IntoIterator<Item = Item>) -> Vec<Op> {
     let mut old: BTreeMap<Key, Item> = found.into_iter().map(|item| (item.key(), item)).collect();
     let new: BTreeMap<Key, Item> = wanted.into_iter().map(|item| (item.key(), item)).collect();
-    let mut ops = Vec::new();
+    let (mut ops, mut equal) = (Vec::new(), Vec::new());
     for (key, item) in new {
         match old.remove(&key) {
             None => ops.push(Op::Add(item)),
             Some(before) if before != item => ops.push(Op::Change(before, item)),
+            Some(Item::Routes(routes)) => equal.push(routes),
             Some(_) => {}
         }
     }
+    // A link that is made anew takes the routes through it along.
+    equal.retain(|routes| ops.iter().any(|op| is_anew(op, routes)));
+    ops.extend(equal.into_iter().map(|routes| Op::Add(Item::Routes(routes))));
     ops.extend(old.into_values().map(Op::Remove));
     ops.sort_by_key(place);
     ops
+}
+
+fn is_anew(op: &Op, routes: &Routes) -> bool {
+    matches!(op, Op::Change(_, Item::Link(link)) if link.sandbox == routes.sandbox)
 }
 
 /// Where an operation stands: (phase, order within it).
@@ -37,7 +45,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Family, IfName, Proto,
-        kernel::{Element, Hold},
+        kernel::{Element, Hold, Link, LinkKind},
     };
 
     fn hold(port: u16, targets: &[&str]) -> Item {
@@ -65,6 +73,21 @@ mod tests {
             Op::Remove(hold(81, &[])),
         ];
         assert_eq!(ops, expected);
+    }
+
+    #[test]
+    fn routes_are_set_again_after_their_link() {
+        let id = crate::model::Id::from_bytes([1; 32]);
+        let name = IfName::parse("eth0").expect("a name");
+        let routes = Item::Routes(Routes { sandbox: id, v4: None, v6: None });
+        let link = |mtu| {
+            let kind = LinkKind::Veth { bridge: name.clone(), isolated: false };
+            let (mac, addresses, neighbours) = (crate::model::Mac([2; 6]), Vec::new(), Vec::new());
+            let (endpoint, sandbox, name, ipv6) = (id, id, name.clone(), false);
+            Item::Link(Link { endpoint, sandbox, kind, name, mac, mtu, addresses, ipv6, neighbours })
+        };
+        let ops = diff([link(None), routes.clone()], [link(Some(1400)), routes.clone()]);
+        assert_eq!(ops, [Op::Change(link(None), link(Some(1400))), Op::Add(routes)]);
     }
 
     #[test]

@@ -211,6 +211,7 @@ fn a_tmpfs_and_a_bind_are_mounted_and_unmounted() {
     layout.mount_volume(&data, tmpfs.clone(), Duration::from_secs(5)).unwrap();
     layout.mount_volume(&data, tmpfs, Duration::from_secs(5)).unwrap();
     assert!(layout.is_mounted(&data).unwrap());
+    assert_eq!(layout.mounted().unwrap(), std::slice::from_ref(&data));
     assert_eq!(fs::metadata(layout.path(&data)).unwrap().uid(), 1000);
     assert_eq!(layout.remove(&data).unwrap_err().kind, Kind::Conflict);
     layout.unmount_volume(&data, Duration::from_secs(5)).unwrap();

@@ -81,6 +81,10 @@ fn drift_is_mended_at_the_next_start() {
             }),
         ),
         (
+            "a sandbox lost the address that its default route needs",
+            Box::new(|world| world.kernel.strip_link(world.seat("app", "back").id)),
+        ),
+        (
             "a sandbox lost its address",
             Box::new(|world| world.kernel.strip_link(world.seat("web", "front").id)),
         ),
@@ -119,4 +123,22 @@ fn addresses_go_on_behind_the_last_one() {
     world.restart();
     world.ok("Sandbox.Create", json!({"name": "d"}));
     assert_eq!(world.address("d", "bridge"), "172.17.0.5");
+}
+
+#[test]
+fn a_full_disk_does_not_keep_the_living_waiting() {
+    let mut world = base();
+    world.kernel.start_process(50);
+    world.ok("Sandbox.Create", json!({"name": "run"}));
+    world.ok("Sandbox.Start", json!({"name": "run", "pid": 50}));
+    world.kill();
+    world.kernel.end_process(50);
+    world.disk.set_full(true);
+    world.restart();
+    let web = world.sandbox("web").id;
+    assert!(world.resolvers().served().contains(&web), "its names are served");
+    world.disk.set_full(false);
+    world.until("the release", |world| !world.has_sandbox("run"));
+    world.settle();
+    converged(&world);
 }

@@ -24,8 +24,11 @@ pub struct Ground<'a> {
     pub netns: &'a Path,
 }
 
+/// One thing that every host does.
+pub type Check = fn(&mut Ground<'_>);
+
 /// Name and body of every check.
-pub const BATTERY: &[(&str, fn(&mut Ground<'_>))] = &[
+pub const BATTERY: &[(&str, Check)] = &[
     ("what is added is found, and nothing else", found),
     ("adding what is there and removing what is gone is fine", twice),
     ("a link needs its bridge and its namespace", order),
@@ -166,7 +169,7 @@ fn one_value(ground: &mut Ground<'_>) {
     let ops = diff([before], [after.clone()]);
     apply(ground, &ops).expect("a removal makes room");
     let found = ours(ground.host.observe(&[]).expect("to be observed"));
-    assert_eq!(found, [after.clone()]);
+    assert_eq!(found, std::slice::from_ref(&after));
     clear(ground, &[after]);
 }
 
