@@ -160,6 +160,16 @@ fn signals_are_passed_on() {
     let mut child = case.spawn();
     let mut out = child.stdout.take().unwrap();
     let mut text = String::new();
+    // A signal that is lost fails the test; it does not hang it.
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (seen, number) = (done.clone(), child.id() as i32);
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(20));
+        if !seen.load(std::sync::atomic::Ordering::SeqCst) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), nix::sys::signal::Signal::SIGKILL);
+        }
+    });
     let mut read_until = |word: &str| {
         let mut byte = [0];
         while !text.contains(word) && out.read(&mut byte).unwrap() == 1 {
@@ -172,7 +182,10 @@ fn signals_are_passed_on() {
     read_until("got USR1\n");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     read_until("got TERM\n");
-    assert_eq!(child.wait().unwrap().code(), Some(9));
+    let code = child.wait().unwrap().code();
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(code, Some(9), "{text}");
+    assert!(text.ends_with("ready\ngot USR1\ngot TERM\n"), "{text}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Supervisor {
             signals,
             scratch: keep,
         };
-        match started.answer(abort)? {
+        match started.answer(abort, false)? {
             (Word::Ready(_), master) => started.ready(master)?,
             _ => return Err(Error::internal("init said something else than that it is ready").into()),
         }
@@ -99,13 +99,18 @@ impl Supervisor {
     pub(super) fn go(&mut self) -> Result<(), Failure> {
         self.copy_size();
         self.channel.send(&Word::Go, None)?;
-        self.answer(None)?;
+        self.answer(None, true)?;
         self.scratch.keep_log = self.keep_log;
         Ok(())
     }
 
-    /// Init's next word; a signal that comes before it ends the start.
-    fn answer(&self, abort: Option<BorrowedFd<'_>>) -> Result<(Word, Option<OwnedFd>), Failure> {
+    /// Init's next word. Until the command is `let_go` a signal that means "end" ends the start; all others, and from then
+    /// on every one, are the command's: init keeps them for it.
+    fn answer(
+        &self,
+        abort: Option<BorrowedFd<'_>>,
+        let_go: bool,
+    ) -> Result<(Word, Option<OwnedFd>), Failure> {
         let mut ended = None;
         loop {
             let mut fds = vec![PollFd::new(&self.channel, PollFlags::IN)];
@@ -132,8 +137,9 @@ impl Supervisor {
                 };
             }
             let signal = if aborted { Some(libc::SIGTERM) } else { self.signals.next() };
-            if let Some(signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT)) = signal {
-                self.pass_on(signal);
+            let Some(signal) = signal else { continue };
+            self.pass_on(signal);
+            if !let_go && matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT) {
                 ended = Some(signal);
             }
         }
