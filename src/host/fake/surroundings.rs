@@ -73,7 +73,8 @@ impl Kernel {
         // Numbers of the last boot do not come back.
         let (generation, last_number) = (machine.daemon.generation + 1, machine.number());
         let faults = Faults { dead: true, ..Faults::default() };
-        *machine = Machine { foreign, subnets, faults, last_number, ..Machine::default() };
+        let boot = machine.boot + 1;
+        *machine = Machine { foreign, subnets, faults, last_number, boot, ..Machine::default() };
         machine.daemon.generation = generation;
     }
 
