@@ -6,7 +6,7 @@ use super::{
     change::Change,
     decide::{Decision, State, World},
     ends::Ends,
-    network, sandbox, undo,
+    network, ports, sandbox, undo,
     view::View,
     volume,
 };
@@ -295,6 +295,7 @@ impl Writer {
             Command::NetworkDisconnect(request) => sandbox::disconnect(state, world, request),
             Command::SandboxCreate(request) => sandbox::create(state, world, request),
             Command::SandboxStart(request) => sandbox::start(state, world, request),
+            Command::SandboxPublish(request) => ports::publish(state, world, request),
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),
