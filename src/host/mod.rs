@@ -31,6 +31,9 @@ pub trait Host: Send {
     /// What of the host's network a new subnet or bridge must not collide with.
     fn facts(&mut self) -> Result<Facts>;
 
+    /// What tells this boot of the host from every other one: with the next, namespaces and processes are gone.
+    fn boot(&mut self) -> Result<String>;
+
     /// Inode of the network namespace at `path`; an error if it is none, or the host's own.
     fn namespace(&mut self, path: &Path) -> Result<u64>;
 

@@ -84,6 +84,10 @@ impl Host for Fake {
         Ok(Facts { subnets, interfaces: bridges.chain(ends).collect() })
     }
 
+    fn boot(&mut self) -> Result<String> {
+        Ok(self.machine()?.boot.to_string())
+    }
+
     fn namespace(&mut self, path: &Path) -> Result<u64> {
         self.machine()?.namespace_at(path)
     }

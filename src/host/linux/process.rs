@@ -40,3 +40,10 @@ pub fn end(process: Process, force: bool) -> Result<()> {
         Err(error) => Err(Error::os(step(), &error.into())),
     }
 }
+
+/// A random number that the kernel draws when it starts (random(4)).
+pub fn boot() -> Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(|error| Error::os(format!("read {path}"), &error))?;
+    Ok(text.trim().to_owned())
+}
