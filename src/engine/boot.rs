@@ -41,6 +41,8 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
         again.iter().for_each(|name| finish_removal(writer, name));
         writer.withdraw(Vec::new())?;
     }
+    let old = super::volume::forget_old_mounts(&writer.state, &boot);
+    commit(writer, &old)?;
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;
     }
@@ -181,6 +183,7 @@ pub fn wanted(writer: &Writer) -> Vec<Item> {
     let mut items = plan::constant();
     items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, strict)));
+    items.extend(view.volumes.values().flat_map(|volume| plan::volume::items(volume)));
     items
 }
 

@@ -154,7 +154,7 @@ impl Writer {
             // Forwarding stays until we leave; a volume stays mounted while others use it.
             Op::Remove(Item::Forwarding(_)) => false,
             Op::Remove(Item::VolumeMount(mount)) => {
-                Name::parse(&mount.volume).is_ok_and(|name| to.users(&name).is_empty())
+                Name::parse(&mount.volume).is_ok_and(|name| !to.is_used(&name))
             }
             _ => true,
         });
@@ -167,6 +167,7 @@ impl Writer {
         match change {
             Change::Network { after: Some(network), .. } => plan::network::items(network),
             Change::Sandbox { after: Some(sandbox), .. } => plan::sandbox::items(sandbox, view, strict),
+            Change::Volume { after: Some(volume), .. } => plan::volume::items(volume),
             _ => Vec::new(),
         }
     }

@@ -296,6 +296,8 @@ impl Writer {
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),
+            Command::VolumeMount(request) => volume::mount(state, world, request, true, &root),
+            Command::VolumeUnmount(request) => volume::mount(state, world, request, false, &root),
             other => Err(Error::internal(format!("{} is not for the writer", other.method()))),
         })
     }

@@ -84,12 +84,12 @@ impl Host for Fake {
         Ok(Facts { subnets, interfaces: bridges.chain(ends).collect() })
     }
 
-    fn boot(&mut self) -> Result<String> {
-        Ok(self.machine()?.boot.to_string())
-    }
-
     fn namespace(&mut self, path: &Path) -> Result<u64> {
         self.machine()?.namespace_at(path)
+    }
+
+    fn boot(&mut self) -> Result<String> {
+        Ok(self.machine()?.boot.to_string())
     }
 
     fn process(&mut self, pid: u32) -> Result<Process> {

@@ -74,7 +74,7 @@ impl Kernel {
         let (generation, last_number) = (machine.daemon.generation + 1, machine.number());
         let faults = Faults { dead: true, ..Faults::default() };
         let boot = machine.boot + 1;
-        *machine = Machine { boot, foreign, subnets, faults, last_number, ..Machine::default() };
+        *machine = Machine { foreign, subnets, faults, last_number, boot, ..Machine::default() };
         machine.daemon.generation = generation;
     }
 

@@ -146,13 +146,13 @@ impl Host for Linux {
         Ok(Facts { subnets, interfaces: facts.interfaces })
     }
 
-    fn boot(&mut self) -> Result<String> {
-        process::boot()
-    }
-
     fn namespace(&mut self, path: &Path) -> Result<u64> {
         let namespace = namespace::open(path, &self.home)?;
         Ok(namespace::identity(namespace.as_fd())?.inode)
+    }
+
+    fn boot(&mut self) -> Result<String> {
+        process::boot()
     }
 
     fn process(&mut self, pid: u32) -> Result<Process> {

@@ -40,6 +40,7 @@ fn wanted(view: &View) -> BTreeSet<Item> {
     let mut items = plan::constant();
     items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, false)));
+    items.extend(view.volumes.values().flat_map(|volume| plan::volume::items(volume)));
     items.into_iter().filter(|item| !matches!(item, Item::Forwarding(_))).collect()
 }
 
