@@ -78,6 +78,11 @@ impl Kernel {
         machine.daemon.generation = generation;
     }
 
+    /// Another boot of the host, in which everything happens to be there again.
+    pub fn next_boot(&self) {
+        self.0.lock().boot += 1;
+    }
+
     /// From now on links leave only when [`Kernel::dig`] is called; or at once again.
     pub fn defer_burials(&self, defer: bool) {
         self.0.lock().defer_burials = defer;

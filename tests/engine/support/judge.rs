@@ -2,7 +2,7 @@
 use super::World;
 use pontoon::{
     engine::View,
-    model::{Id, kernel::Item, sandbox::Netns},
+    model::{Id, Name, kernel::Item, sandbox::Netns},
     plan::{self, Lookup},
 };
 use std::{
@@ -66,6 +66,9 @@ pub fn converged(world: &World) {
     for volume in view.volumes.keys() {
         assert!(directories.contains(volume), "volume {volume} has no directory");
     }
+    let known = |name: &&Name| view.volumes.contains_key(*name);
+    let forgotten: Vec<_> = directories.iter().filter(|name| !known(name)).collect();
+    assert!(forgotten.is_empty(), "files of volumes that were removed are still there: {forgotten:?}");
 }
 
 fn ledger(world: &World, view: &View) {
