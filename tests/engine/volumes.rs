@@ -119,6 +119,7 @@ fn one_prune_at_a_time() {
         assert!(told.iter().any(|text| text.contains("a prune operation is already running")), "{told:?}");
         world.ok(method, json!({}));
     }
+}
 
 /// Who mounts through a runtime is counted, durably; a new boot has none of the old mounts.
 #[test]
