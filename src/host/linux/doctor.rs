@@ -32,7 +32,7 @@ pub fn process() -> Process {
 
 fn memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
 /// What this kernel can do, of what not all can.
