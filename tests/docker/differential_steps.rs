@@ -19,7 +19,7 @@ impl How {
     pub fn passes(&self, at: &str) -> bool {
         match self {
             How::Same => false,
-            How::But(some) | How::Shape(some) => some.iter().any(|some| at == *some),
+            How::But(some) | How::Shape(some) => some.contains(&at),
             How::Holds | How::Ours(..) => false,
         }
     }
