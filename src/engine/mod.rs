@@ -24,6 +24,8 @@ mod pools;
 mod ports;
 mod publish;
 mod query;
+mod reservation;
+mod reserved;
 mod sandbox;
 mod undo;
 mod view;
@@ -187,6 +189,7 @@ impl Engine {
                     crate::plan::files::files(&sandbox, &*view, strict, &self.resolvers.resolv_conf());
                 Reply::Sandbox(Box::new(query::sandbox_info(&view, root, &sandbox, Some(files))))
             }),
+            Command::PoolList(_) => Ok(Reply::Reservations(query::reservations(&view))),
             Command::VolumeList(filters) => query::volumes(&view, root, filters).map(Reply::Volumes),
             Command::VolumeInspect(which) => view
                 .find_volume(&which.name)

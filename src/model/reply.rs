@@ -5,6 +5,7 @@ use super::{
     mount::MountSpec,
     network::Driver,
     port::Port,
+    reservation::Reservation,
     sandbox::{Dns, Netns, Process},
 };
 use schemars::JsonSchema;
@@ -26,6 +27,9 @@ pub enum Reply {
     Ports(Vec<Port>),
     Volumes(Vec<VolumeInfo>),
     Volume(VolumeInfo),
+    Reservation(Reservation),
+    Reservations(Vec<Reservation>),
+    Address(Cidr),
     Removed(Removed),
     Pruned(Pruned),
     Df(Df),
