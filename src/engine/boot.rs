@@ -133,7 +133,7 @@ fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
     match writes.is_empty() {
         true => Ok(()),
         false => {
-            writer.ledger.commit(&writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec()))
+            writer.promises.commit(writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec()))
         }
     }
 }
