@@ -1,7 +1,7 @@
 //! Carries promised changes out in the kernel and the files, undoes what cannot be, and answers.
 use super::{
     Answer,
-    change::Change,
+    change::{self, Change, files_gone},
     decide::Decision,
     ends::End,
     undo,
@@ -17,7 +17,6 @@ use crate::{
         kernel::{Item, LinkKind, Op},
     },
     plan,
-    store::Write,
 };
 use std::sync::Arc;
 
@@ -128,8 +127,7 @@ impl Writer {
             };
             changes = decision.changes.clone();
             self.enter(&decision);
-            let writes: Result<Vec<Write>> = changes.iter().map(Change::write).collect();
-            match writes {
+            match change::writes(&changes) {
                 Ok(writes) => self.promises.ask(writes),
                 Err(error) => {
                     undo::forget(&mut self.state, changes);
@@ -178,6 +176,10 @@ impl Writer {
 
     fn carry(&mut self, ops: &[Op], changes: &[Change]) -> Result<Applied> {
         for volume in changes.iter().filter_map(volume_after) {
+            // Removed in this very batch: a restart would take the new one's files for the old one's.
+            if self.promises.owes(&files_gone(&volume.name)) {
+                self.promises.withdraw(Vec::new())?;
+            }
             self.volumes.create(&volume)?;
         }
         for op in ops {
@@ -189,6 +191,7 @@ impl Writer {
         for change in changes {
             if let Change::Volume { before: Some(volume), after: None } = change {
                 self.volumes.remove(&volume.name)?;
+                self.promises.owe(files_gone(&volume.name));
             }
         }
         Ok(applied)
@@ -204,7 +207,7 @@ impl Writer {
             // Forwarding stays until we leave; a volume stays mounted while others use it.
             Op::Remove(Item::Forwarding(_)) => false,
             Op::Remove(Item::VolumeMount(mount)) => {
-                Name::parse(&mount.volume).is_ok_and(|name| to.users(&name).is_empty())
+                Name::parse(&mount.volume).is_ok_and(|name| !to.is_used(&name))
             }
             _ => true,
         });
@@ -217,6 +220,7 @@ impl Writer {
         match change {
             Change::Network { after: Some(network), .. } => plan::network::items(network),
             Change::Sandbox { after: Some(sandbox), .. } => plan::sandbox::items(sandbox, view, strict),
+            Change::Volume { after: Some(volume), .. } => plan::volume::items(volume),
             _ => Vec::new(),
         }
     }

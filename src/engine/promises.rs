@@ -11,7 +11,8 @@ pub(super) struct Promises {
     batch: Batch,
     /// The batch was begun while others worked, so something may be done already that it does not promise in the end.
     ahead: bool,
-    /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
+    /// Promises that were to be withdrawn when the ledger could not be written, and notes that nobody waits for: they go
+    /// before the next ones.
     owed: Vec<Write>,
 }
 
@@ -71,6 +72,14 @@ impl Promises {
     pub fn commit(&mut self, writes: Vec<Write>) -> Result<()> {
         self.ask(writes);
         self.wait()
+    }
+
+    /// To be written with the next promise.
+    pub fn owe(&mut self, write: Write) {
+        self.owed.push(write);
+    }
+    pub fn owes(&self, write: &Write) -> bool {
+        self.owed.contains(write)
     }
 
     /// Takes promises back; if that cannot be written now it is written before the next promise.

@@ -1,9 +1,15 @@
 //! Taking a decision back: out of the writer's state, and, if it was begun, out of the kernel and the ledger.
-use super::{boot, carry::Undone, change::Change, decide::State, view::View, writer::Writer};
+use super::{
+    boot,
+    carry::Undone,
+    change::{self, Change},
+    decide::State,
+    view::View,
+    writer::Writer,
+};
 use crate::{
     error::{Error, Result},
     host::Leaving,
-    store::Write,
 };
 
 /// Out of the writer's own state.
@@ -34,9 +40,10 @@ pub fn withdraw(writer: &mut Writer, changes: &[Change], later: &[Change], mut e
         }
     }
     if refused.is_none() {
-        let withdrawn = reversed(later).chain(reversed(changes));
-        let writes: Result<Vec<Write>> = withdrawn.map(|change| change.write()).collect();
-        if let Err(third) = writes.and_then(|writes| writer.promises.withdraw(writes)) {
+        let withdrawn: Vec<Change> = reversed(later).chain(reversed(changes)).collect();
+        if let Err(third) =
+            change::withdrawals(&withdrawn).and_then(|writes| writer.promises.withdraw(writes))
+        {
             error = error.because(format!("and withdrawing the promise failed: {third}"));
         }
     }

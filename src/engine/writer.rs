@@ -2,8 +2,7 @@
 use super::{
     Answer, Events, Published, Resolvers, Settings, Volumes,
     books::Books,
-    boot,
-    change::Change,
+    boot, change,
     decide::{Decision, State, World},
     ends::Ends,
     network,
@@ -17,7 +16,7 @@ use crate::{
     host::Host,
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
-    store::{Contents, Ledger, Write},
+    store::{Contents, Ledger},
 };
 use std::{
     path::PathBuf,
@@ -176,9 +175,8 @@ impl Writer {
     /// Promises decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
-        let writes: Result<Vec<Write>> = changes.map(Change::write).collect();
         let mut anew = Vec::new();
-        match writes {
+        match change::writes(changes) {
             Ok(writes) => {
                 self.promises.ask(writes);
                 for Staged { origin, answer, .. } in self.carry_out(staged) {
@@ -271,6 +269,8 @@ impl Writer {
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),
+            Command::VolumeMount(request) => volume::mount(state, world, request, true, &root),
+            Command::VolumeUnmount(request) => volume::mount(state, world, request, false, &root),
             other => Err(Error::internal(format!("{} is not for the writer", other.method()))),
         })
     }
