@@ -28,7 +28,11 @@ mod housekeeping;
 mod mounts;
 mod network;
 mod pools;
+<<<<<<< HEAD
 mod promises;
+=======
+mod ports;
+>>>>>>> main
 mod publish;
 mod query;
 mod sandbox;

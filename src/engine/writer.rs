@@ -5,9 +5,13 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
+<<<<<<< HEAD
     network,
     promises::Promises,
     sandbox,
+=======
+    network, ports, sandbox, undo,
+>>>>>>> main
     view::View,
     volume,
 };
@@ -266,6 +270,7 @@ impl Writer {
             Command::NetworkDisconnect(request) => sandbox::disconnect(state, world, request),
             Command::SandboxCreate(request) => sandbox::create(state, world, request),
             Command::SandboxStart(request) => sandbox::start(state, world, request),
+            Command::SandboxPublish(request) => ports::publish(state, world, request),
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),

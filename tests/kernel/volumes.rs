@@ -80,7 +80,9 @@ fn refused_in_words() {
             let (is, text) = w.refused(method, body.clone());
             assert!((kind.is_empty() || is == kind) && text.contains(words), "{method} {body}: {is}: {text}");
         }
-        assert_eq!(w.call("Volume.Prune", json!({"all": true}))["removed"], json!(["tmp"]));
+        // One with mount options goes only by its name, one that is used not at all.
+        assert_eq!(w.call("Volume.Prune", json!({"all": true}))["removed"], json!([]));
+        w.call("Volume.Remove", json!({"name": "tmp"}));
         assert_eq!(names(w), ["used"]);
     });
 }
