@@ -28,11 +28,8 @@ mod housekeeping;
 mod mounts;
 mod network;
 mod pools;
-<<<<<<< HEAD
-mod promises;
-=======
 mod ports;
->>>>>>> main
+mod promises;
 mod publish;
 mod query;
 mod sandbox;

@@ -5,13 +5,9 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
-<<<<<<< HEAD
-    network,
+    network, ports,
     promises::Promises,
     sandbox,
-=======
-    network, ports, sandbox, undo,
->>>>>>> main
     view::View,
     volume,
 };

@@ -34,12 +34,8 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     }
     found.extend(bridges(&seen.bridges, wanted));
     found.extend(insides(linux, &seen.ends, wanted)?);
-<<<<<<< HEAD
-    found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
-=======
     found.extend(handed(&seen.ends, wanted));
-    found.extend(strangers(&seen.ends, wanted));
->>>>>>> main
+    found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
     found.extend(in_this_process(linux, wanted));
     found.extend(forgotten_namespaces(linux, wanted));
     found.extend(mounted_volumes(linux, wanted));
