@@ -1,5 +1,5 @@
 //! The daemon is replaced while sandboxes work: nobody sees a gap.
-use crate::world::{Echo, Manager, Place, World, echo, need, tool::soon, world_with_neighbours};
+use crate::world::{Echo, Place, Systemd, World, echo, need, tool::soon, world_with_neighbours};
 use serde_json::json;
 use std::{
     io::{Read, Write},
@@ -291,18 +291,18 @@ fn the_service_managers_store_bridges_a_restart() {
     need(&["ip", "nft", "dig"]);
     world_with_neighbours(|w, lan, wan| {
         w.daemon.stop();
-        let manager = Manager::start();
-        w.daemon.again_by(&mut manager.command(&w.daemon));
+        let systemd = Systemd::start();
+        w.daemon.again_by(&mut systemd.command(&w.daemon));
         under_load(w, lan, wan, || {
             for round in 0..5 {
                 w.daemon.stop();
-                assert!(manager.stored() > 6, "round {round}: {} descriptors", manager.stored());
+                assert!(systemd.stored() > 6, "round {round}: {} descriptors", systemd.stored());
                 assert_eq!(keepers(), 0, "there is no need");
                 thread::sleep(Duration::from_millis(100));
-                w.daemon.again_by(&mut manager.command(&w.daemon));
-                soon(2000, "the store is empty again", || manager.stored() == 0);
+                w.daemon.again_by(&mut systemd.command(&w.daemon));
+                soon(2000, "the store is empty again", || systemd.stored() == 0);
             }
-            let known = manager.said.lock().expect("lock").join("\n");
+            let known = systemd.said.lock().expect("lock").join("\n");
             assert!(known.contains("READY=1") && known.contains("STOPPING=1"), "{known}");
         });
     });

@@ -4,14 +4,14 @@ pub mod daemon;
 pub mod echo;
 pub mod http;
 pub mod left;
-pub mod manager;
 pub mod place;
+pub mod systemd;
 pub mod tool;
 
 pub use daemon::Daemon;
 pub use echo::Echo;
-pub use manager::Manager;
 pub use place::Place;
+pub use systemd::Systemd;
 pub use tool::{Skip, need, run};
 
 use nix::{

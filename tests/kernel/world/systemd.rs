@@ -18,23 +18,23 @@ const FIRST: i32 = 3;
 
 type Store = Arc<Mutex<Vec<(String, OwnedFd)>>>;
 
-pub struct Manager {
+pub struct Systemd {
     store: Store,
     /// What the daemon told.
     pub said: Arc<Mutex<Vec<String>>>,
 }
 
-impl Manager {
+impl Systemd {
     pub fn start() -> Self {
         let socket = UnixDatagram::bind(NOTIFY).expect("bind");
-        let manager = Manager { store: Store::default(), said: Arc::default() };
-        let (store, said) = (manager.store.clone(), manager.said.clone());
+        let systemd = Systemd { store: Store::default(), said: Arc::default() };
+        let (store, said) = (systemd.store.clone(), systemd.said.clone());
         std::thread::spawn(move || {
             loop {
                 hear(&socket, &store, &said);
             }
         });
-        manager
+        systemd
     }
 
     pub fn stored(&self) -> usize {
