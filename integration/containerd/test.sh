@@ -1,48 +1,12 @@
 #!/bin/sh
-# Drives a real containerd with `ctr run --cni`, in network and mount namespaces of its own.
+# Drives a real containerd with `ctr run --cni`, on a host of its own.
 # usage: test.sh [PONTOON]    exit 0: passed or skipped (with PONTOON_TEST_REQUIRE=1 a skip fails)
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-pontoon=${1:-${PONTOON:-$here/../../target/debug/pontoon}}
+. "$(dirname "$0")/../host.sh"
+need containerd ctr runc busybox ip unshare curl
+enter "$@"
 
-for program in containerd ctr runc busybox ip unshare; do
-    if ! PATH=$PATH:/usr/sbin:/sbin command -v $program >/dev/null; then
-        echo "skipped: the program $program is missing"
-        [ "${PONTOON_TEST_REQUIRE:-}" != 1 ]
-        exit
-    fi
-done
-if [ -z "${PONTOON_INSIDE:-}" ]; then
-    PONTOON_INSIDE=1 exec unshare -nm --propagation private "$0" "$pontoon"
-fi
-
-passed=0 failed=0
-check() { # WHAT COMMAND...
-    what=$1 && shift
-    if "$@" >/run/out 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) && echo "FAILED: $what" && sed 's/^/    /' /run/out
-    fi
-}
-soon() { # COMMAND...: true within 5 s
-    for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return 0 || sleep 0.05; done
-    "$@"
-}
-
-mount -t tmpfs run /run && mount -t tmpfs opt /opt && mkdir /run/cgroup && mount --rbind /sys/fs/cgroup /run/cgroup
-# /sys shows the interfaces of the namespace in which it was mounted; runc looks for cgroups below it.
-mount -t sysfs sysfs /sys 2>/dev/null && mount --rbind /run/cgroup /sys/fs/cgroup
-[ -d /etc/cni ] || { echo "skipped: there is no folder /etc/cni to hide"; exit; }
-mount -t tmpfs cni /etc/cni
-mkdir -p /run/netns /run/rootfs/bin /run/rootfs/proc /run/rootfs/sys /run/rootfs/dev /run/rootfs/etc
-cp "$(command -v busybox)" /run/rootfs/bin/busybox
-for applet in sh ip cat sleep ping nslookup; do ln -s busybox /run/rootfs/bin/$applet; done
-ip link set lo up
-: >/run/resolv.conf
-echo 'resolv_conf = "/run/resolv.conf"' >/run/pontoon.toml
-"$pontoon" daemon --config /run/pontoon.toml --root /run/lib >/run/pontoon.log 2>&1 &
-daemon=$!
+make_rootfs /run/rootfs
 cat >/run/containerd.toml <<TOML
 version = 2
 root = "/run/c/root"
@@ -56,10 +20,10 @@ containerd --config /run/containerd.toml >/run/containerd.log 2>&1 &
 containerd=$!
 export CONTAINERD_ADDRESS=/run/c/containerd.sock
 run() { timeout 30 ctr run --cni --cgroup "" --rootfs "$@"; }
-count() { "$pontoon" sandbox ls -q | wc -l; }
-none_left() { [ "$(count)" = 0 ]; }
 
-check "the daemons start" soon ctr version
+check "containerd starts" soon ctr version
+plugins() { find /opt /etc/cni -type f | sort; }
+plugins >/run/before
 check "install" "$pontoon" cni install --name web --subnet 10.20.0.0/16
 check "a container has an address of the network" sh -c "$(cat <<IN
 timeout 30 ctr run --rm --cni --cgroup '' --rootfs /run/rootfs one /bin/ip -4 addr show eth0 | grep -q 'inet 10.20.'
@@ -76,11 +40,10 @@ check "and finds it by its name" timeout 30 ctr run --rm --cni --cgroup "" --roo
 ctr task kill -s KILL server >/dev/null 2>&1
 check "ctr never says that it has ended, and it is noticed" soon none_left
 check "uninstall" "$pontoon" cni uninstall --name web
-check "just what was written is gone" sh -c '[ -z "$(find /opt/cni /etc/cni -type f)" ]'
+plugins >/run/after
+check "just what was written is gone" diff /run/before /run/after
 
 ctr task rm -f server >/dev/null 2>&1
-kill $containerd $daemon
-wait $containerd $daemon 2>/dev/null
-if [ $failed != 0 ]; then tail -n 20 /run/pontoon.log /run/containerd.log; fi
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+kill $containerd
+wait $containerd 2>/dev/null
+finish /run/containerd.log /run/server.log

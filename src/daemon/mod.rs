@@ -128,6 +128,8 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let doorways = Doorways { engine, metrics: Arc::new(metrics) };
+    let as_plugin =
+        config.plugin_socket.as_deref().filter(|path| listen_as_plugin(path, &doorways, &stopped));
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -138,11 +140,29 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
+    as_plugin.into_iter().for_each(remove_socket);
     // A socket that systemd made stays: it starts us again when somebody calls.
     if !given {
         remove_socket(&config.socket);
     }
     Ok(())
+}
+
+/// The same doorways once more, where an engine looks for plugins. Without it everything else works: a failure is only said.
+fn listen_as_plugin(path: &Path, doorways: &Doorways, stopped: &tokio::sync::watch::Receiver<bool>) -> bool {
+    let listener = listen(path, "root").and_then(|listener| {
+        tokio::net::UnixListener::from_std(listener).map_err(|error| Error::os("listen as a plugin", &error))
+    });
+    match listener {
+        Ok(listener) => {
+            tokio::spawn(api::serve(listener, doorways.clone(), stopped.clone()));
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "we are not found as a plugin");
+            false
+        }
+    }
 }
 
 /// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.

@@ -74,7 +74,7 @@ impl<'a> Filter<'a> {
     }
 
     pub fn volume(&self, view: &View, volume: &Volume) -> bool {
-        let unused = view.users(&volume.name).is_empty();
+        let unused = !view.is_used(&volume.name);
         self.any("name", |v| volume.name.as_str().contains(v))
             && self.any("driver", |v| volume.driver == v)
             && self.labels(&volume.labels)

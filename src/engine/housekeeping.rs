@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Command, Reply, Volume,
-        command::{Filters, SandboxCreate, VolumePrune, VolumeRemove, Which},
+        command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
         reply::{Df, DfCount, Pruned, VolumeUsage},
     },
@@ -19,12 +19,12 @@ impl Engine {
     /// None: not a slow command.
     pub(super) fn housekeeping(&self, command: &Command, progress: &Progress<'_>) -> Option<Result<Reply>> {
         Some(match command {
-            Command::SandboxCreate(request) => {
-                let far = self.far_volumes(request);
+            Command::SandboxCreate(_) | Command::VolumeMount(_) => {
+                let far = self.far_volumes(command);
                 if far.is_empty() {
                     return None;
                 }
-                self.create_on_far_volumes(command.clone(), &far)
+                self.do_on_far_volumes(command.clone(), &far)
             }
             Command::SystemDf(_) => self.df(progress).map(Reply::Df),
             Command::VolumePrune(request) => self.prune_volumes(request, progress).map(Reply::Pruned),
@@ -35,15 +35,21 @@ impl Engine {
         })
     }
 
-    /// Volumes that a new sandbox is the first to use and whose mounting waits for another machine.
-    pub(super) fn far_volumes(&self, request: &SandboxCreate) -> Vec<Arc<Volume>> {
-        if request.mounts.is_empty() {
+    /// Volumes that a command may be the first to use and whose mounting waits for another machine.
+    pub(super) fn far_volumes(&self, command: &Command) -> Vec<Arc<Volume>> {
+        let named: Vec<&str> = match command {
+            Command::SandboxCreate(request) => {
+                let volumes = request.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+                volumes.filter_map(|mount| mount.source.as_deref()).collect()
+            }
+            Command::VolumeMount(request) => vec![&request.name],
+            _ => Vec::new(),
+        };
+        if named.is_empty() {
             return Vec::new();
         }
         let view = self.view();
-        let named =
-            request.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
-        let volumes = named.filter_map(|name| view.volumes.get(name).cloned());
+        let volumes = named.into_iter().filter_map(|name| view.volumes.get(name).cloned());
         let far = |volume: &Arc<Volume>| {
             volume.options.get("type").is_some_and(|kind| !matches!(kind.as_str(), "tmpfs" | "none" | "bind"))
         };
@@ -51,8 +57,8 @@ impl Engine {
     }
 
     /// The writer never waits for a file server: what it needs is mounted here first, and taken down again if the
-    /// sandbox does not come to be.
-    fn create_on_far_volumes(&self, command: Command, far: &[Arc<Volume>]) -> Result<Reply> {
+    /// command is refused.
+    fn do_on_far_volumes(&self, command: Command, far: &[Arc<Volume>]) -> Result<Reply> {
         for volume in far {
             self.volumes.mount(volume)?;
         }
@@ -60,7 +66,7 @@ impl Engine {
         self.submit(command, Box::new(move |reply| drop(send.send(reply))));
         let reply = receive.recv().unwrap_or_else(|_| Err(Error::unavailable("the daemon is stopping")));
         if reply.is_err() {
-            for volume in far.iter().filter(|volume| self.view().users(&volume.name).is_empty()) {
+            for volume in far.iter().filter(|volume| !self.view().is_used(&volume.name)) {
                 self.volumes.unmount(volume)?;
             }
         }
@@ -80,7 +86,8 @@ impl Engine {
         let mut volumes: Vec<_> = view.volumes.values().collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         for volume in volumes {
-            let (users, size) = (view.users(&volume.name).len(), self.size(volume, progress)?);
+            let users = view.users(&volume.name).len() + volume.mounts.len();
+            let size = self.size(volume, progress)?;
             let bytes = size.unwrap_or(0);
             df.size += bytes;
             if users == 0 {
@@ -119,7 +126,7 @@ impl Engine {
         let filter = filters::Filter::parse(&chosen, &["label", "name"])?;
         let view = self.view();
         let mut pruned = Pruned::default();
-        let unused = |volume: &Arc<Volume>| view.users(&volume.name).is_empty();
+        let unused = |volume: &Arc<Volume>| !view.is_used(&volume.name);
         let mut volumes: Vec<_> = view.volumes.values().filter(|v| filter.volume(&view, v)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         for volume in volumes.into_iter().filter(|volume| unused(volume)) {

@@ -135,8 +135,8 @@ impl Engine {
     /// Does it take long (sizes, many removals)? Then it wants a thread of its own.
     pub fn is_slow(&self, command: &Command) -> bool {
         use Command::*;
-        if let SandboxCreate(request) = command {
-            return !self.far_volumes(request).is_empty();
+        if let SandboxCreate(_) | VolumeMount(_) = command {
+            return !self.far_volumes(command).is_empty();
         }
         matches!(command, SystemDf(_) | SystemDoctor(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_))
     }

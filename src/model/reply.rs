@@ -174,6 +174,9 @@ pub struct VolumeInfo {
     pub anonymous: bool,
     /// Names of the sandboxes that use it.
     pub users: Vec<Name>,
+    /// Mounts that runtimes have of it besides, by their own numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -248,6 +251,7 @@ impl VolumeInfo {
             labels: volume.labels.clone(),
             anonymous: volume.anonymous,
             users,
+            mounts: volume.mounts.keys().cloned().collect(),
         }
     }
 }

@@ -77,3 +77,36 @@ fn prune() {
     world.volume("used");
     converged(&world);
 }
+
+/// Who mounts through a runtime is counted, durably; a new boot has none of the old mounts.
+#[test]
+fn mounts_of_runtimes() {
+    let mut world = World::new();
+    let mounted = |world: &World| {
+        world.kernel.items().iter().any(|item| matches!(item, pontoon::model::kernel::Item::VolumeMount(_)))
+    };
+    world.ok("Volume.Create", json!({"name": "ram", "options": {"type": "tmpfs", "device": "tmpfs"}}));
+    for id in ["1", "2", "2"] {
+        world.ok("Volume.Mount", json!({"name": "ram", "id": id}));
+    }
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "a", "mounts": [{"kind": "volume", "source": "ram", "target": "/d"}]}),
+    );
+    world.ok("Sandbox.Remove", json!({"name": "a"}));
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "1"}));
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "1"}));
+    assert!(mounted(&world));
+    assert!(world.refused("Volume.Remove", json!({"name": "ram"})).contains("in use by a runtime (1 mounts"));
+    world.ok("Volume.Prune", json!({"all": true}));
+    world.restart();
+    assert_eq!(world.volume("ram").mounts, ["2"]);
+    converged(&world);
+    world.reboot();
+    assert!(world.volume("ram").mounts.is_empty() && !mounted(&world));
+    world.ok("Volume.Mount", json!({"name": "ram", "id": "3"}));
+    converged(&world);
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "3"}));
+    converged(&world);
+    world.ok("Volume.Remove", json!({"name": "ram"}));
+}

@@ -136,8 +136,10 @@ pub async fn remove(asked: &Asked<'_>, name: &str, doorways: &Doorways) -> Resul
 
 fn in_use(name: &str, doorways: &Doorways) -> Error {
     let view = doorways.engine.view();
-    let users = view.find_volume(name).map(|volume| view.users(&volume.name)).unwrap_or_default();
-    let users: Vec<String> = users.iter().map(|user| user.id.to_string()).collect();
+    let volume = view.find_volume(name).ok();
+    let users = volume.as_ref().map(|volume| view.users(&volume.name)).unwrap_or_default();
+    let mounts = volume.iter().flat_map(|volume| volume.mounts.keys().cloned());
+    let users: Vec<String> = users.iter().map(|user| user.id.to_string()).chain(mounts).collect();
     Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", ")))
 }
 
