@@ -100,6 +100,7 @@ pub struct Engine {
     resolvers: Arc<dyn Resolvers>,
     probe: Arc<dyn Probe>,
     volumes: Arc<dyn Volumes>,
+    pruning: Arc<housekeeping::Pruning>,
     root: PathBuf,
     settings: Settings,
 }
@@ -113,6 +114,7 @@ impl Engine {
             events: parts.events.clone(),
             resolvers: parts.resolvers.clone(),
             volumes: parts.volumes.clone(),
+            pruning: Arc::default(),
             root: parts.root.clone(),
             settings: parts.settings.clone(),
             probe,

@@ -82,7 +82,8 @@ pub struct Which {
 }
 
 /// Lists: every given key must fit; of several values of one key, one must.
-/// Keys: `name`, `id` (part of it), `driver`, `label` (`k` or `k=v`, all must fit), `dangling`, `type`, `network`, `volume`, `until`.
+/// Keys: `name`, `id` (part of it), `driver`, `label` (`k` or `k=v`, all must fit), `label!` (none may, prunes only),
+/// `dangling`, `type`, `network`, `volume`, `until`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filters {
