@@ -124,11 +124,10 @@ impl Hand<'_> {
     fn make(&mut self, round: usize, path: &Path) {
         let space = File::open(path).expect("a namespace");
         let link = self.bare.link(round);
-        let port = hold(20_000 + round as u16);
+        let held = hold(20_000 + round as u16);
         self.nft.exchange(&[], &elements(&link, round)).expect("elements");
-        let bridge = &self.bare.bridge;
-        let end = veth::attach(&mut self.route, INSTANCE, &link, bridge, false, true, space.as_fd())
-            .expect("a link");
+        let port = veth::Port { bridge: &self.bare.bridge, isolated: false, hairpin: true };
+        let end = veth::attach(&mut self.route, INSTANCE, &link, port, Some(space.as_fd())).expect("a link");
         let routes = Routes {
             sandbox: link.sandbox,
             v4: Some(Way { gateway: Some([10, 99, 0, 1].into()), link: link.name.clone() }),
@@ -148,7 +147,7 @@ impl Hand<'_> {
         };
         let dns = self.home.enter(space.as_fd(), inside).expect("inside");
         veth::settle(&mut self.route, &[end]).expect("settled");
-        self.kept.insert(round, Kept { end, link, _dns: dns, _port: port });
+        self.kept.insert(round, Kept { end, link, _dns: dns, _port: held });
     }
 
     fn take(&mut self, round: usize) {
