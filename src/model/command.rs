@@ -4,7 +4,7 @@ use super::{
     mount::MountSpec,
     network::Driver,
     port::{Port, PortSpec},
-    sandbox::Dns,
+    sandbox::{Dns, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,9 @@ pub struct EndpointRequest {
     pub links: Map,
     pub ifname: Option<IfName>,
     pub priority: i32,
+    /// Besides the default routes, which follow from the networks.
+    pub routes: Vec<StaticRoute>,
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

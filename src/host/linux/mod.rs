@@ -8,6 +8,7 @@ pub mod facts;
 pub mod files;
 pub mod forwarding;
 pub mod hold;
+pub mod inside;
 mod kernel;
 pub mod launch;
 pub mod namespace;

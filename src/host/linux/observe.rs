@@ -153,7 +153,8 @@ fn found_link(wish: &Link, end: Option<&EndSeen>, inside: Option<&InsideSeen>) -
     let equal = !differs
         && inside.up
         && inside.mac == Some(wish.mac)
-        && wish.addresses.iter().all(|address| inside.addresses.contains(address));
+        && wish.addresses.iter().all(|address| inside.addresses.contains(address))
+        && wish.routes.iter().all(|route| inside.routes.contains(route));
     Some(if equal { wish.clone() } else { different(wish) })
 }
 
@@ -196,6 +197,7 @@ fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
                 addresses: Vec::new(),
                 ipv6: false,
                 neighbours: Vec::new(),
+                routes: Vec::new(),
             })
         })
         .collect()
