@@ -102,6 +102,7 @@ pub struct Filters {
 pub struct NetworkCreate {
     pub name: String,
     /// Chosen by the caller (runtimes have ids of their own); else random.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
@@ -137,7 +138,9 @@ pub struct EndpointRequest {
     pub ifname: Option<IfName>,
     pub priority: i32,
     /// Besides the default routes, which follow from the networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub labels: Map,
 }
 
