@@ -6,7 +6,7 @@ use super::{
     network::Driver,
     port::Port,
     reservation::Reservation,
-    sandbox::{Dns, Netns, Process},
+    sandbox::{Dns, Netns, Process, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,10 @@ pub struct EndpointInfo {
     #[serde(default)]
     pub links: Map,
     pub priority: i32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
