@@ -128,6 +128,7 @@ pub struct PoolRequest {
     pub range: Option<String>,
     pub aux: BTreeMap<String, IpAddr>,
     /// `subnet` is one that was reserved with Pool.Reserve, gateway and all; `range` is said there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reserved: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::{astray, no_method, none_left, parse};
 use crate::{
     api::Doorways,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     model::{
         Command, Id, Reply,
         command::{PoolAddress, PoolReserve, PoolTake, WhichPool},
@@ -38,7 +38,11 @@ pub async fn call(method: &str, body: &[u8], doorways: &Doorways) -> Result<Valu
         "RequestPool" => request_pool(body, doorways).await,
         "ReleasePool" => {
             let request = WhichPool { pool: Id::parse(&body.pool_id)? };
-            none_left(doorways.run(Command::PoolRelease(request)).await)
+            match doorways.run(Command::PoolRelease(request)).await {
+                // dockerd gives the subnet back before it deletes the network, and with that it goes.
+                Err(error) if error.kind == Kind::Conflict => Ok(json!({})),
+                result => none_left(result),
+            }
         }
         "RequestAddress" => request_address(body, doorways).await,
         "ReleaseAddress" => {
