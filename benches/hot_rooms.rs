@@ -1,10 +1,20 @@
-//! What one answer costs, without sockets: `cargo bench --bench hot_rooms`.
+//! What the pure hot rooms cost, without sockets, kernel or disk: `cargo bench --bench hot_rooms`. They guard against
+//! regressions: `--save-baseline NAME` before a change, `--baseline NAME` after it.
 use criterion::{Criterion, criterion_group, criterion_main};
-use pontoon::dns::Over;
-use pontoon::dns::answer::answer;
-use pontoon::model::Id;
-use pontoon::model::names::{Asker, Names, Seat};
-use std::hint::black_box;
+use pontoon::{
+    dns::{Over, answer::answer},
+    ipam::{Ephemeral, Intervals, Leases, PortTable, Taken, default_pools, pick},
+    model::{
+        Endpoint, Family, Id, IfName, Mac, Name, Network, PortSpec, Proto, Sandbox, Volume,
+        names::{Asker, Names, Seat},
+        network::{Driver, Pool, Settings},
+        options::BridgeSettings,
+        port::{Holder, Port},
+        sandbox::{Dns, Netns},
+    },
+    plan::{self, Lookup},
+};
+use std::{collections::BTreeMap, hint::black_box, net::Ipv4Addr, sync::Arc};
 
 fn id(n: u16) -> Id {
     let mut bytes = [7; 32];
@@ -38,7 +48,7 @@ fn query(name: &str) -> Vec<u8> {
     packet
 }
 
-fn benches(criterion: &mut Criterion) {
+fn dns(criterion: &mut Criterion) {
     let names = names();
     let asker = names.asker(&id(1));
     let cases =
@@ -62,5 +72,126 @@ fn benches(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(all, benches);
+/// Address and port of the next sandbox among 10,000; a subnet for the next network among 1,000.
+fn ipam(criterion: &mut Criterion) {
+    let subnet = "10.0.0.0/16".parse().expect("a subnet");
+    let mut leases = Leases::new(subnet, None, Some([10, 0, 0, 1].into()), &BTreeMap::new());
+    for _ in 0..10_000 {
+        leases.take("bench", None).expect("an address");
+    }
+    criterion.bench_function("ipam/take-and-free-an-address-among-10000", |bencher| {
+        bencher.iter(|| {
+            let address = leases.take("bench", None).expect("an address");
+            leases.free(black_box(address));
+        });
+    });
+    let mut table = PortTable::new();
+    let holder = Arc::new(Holder { sandbox: id(1), name: "web".to_owned() });
+    let port = |host_port| Port { host_ip: None, host_port, port: 80, count: 1, proto: Proto::Tcp };
+    (10_000..20_000).for_each(|number| table.promise(&port(number), &holder).expect("a port"));
+    let (spec, ephemeral): (PortSpec, _) =
+        ("80".parse().expect("a port"), Ephemeral::new(32_768, 60_999, []));
+    criterion.bench_function("ipam/choose-promise-release-a-port-among-10000", |bencher| {
+        bencher.iter(|| {
+            let chosen = table.choose(&spec, &ephemeral, &Intervals::new()).expect("a port");
+            table.promise(&chosen[0], &holder).expect("a port");
+            table.release(black_box(&chosen[0]));
+        });
+    });
+    let (pools, mut taken) = (default_pools(), Taken::new());
+    for _ in 0..1_000 {
+        taken.add(&pick(&pools, Family::V4, None, &[&taken]).expect("a subnet"));
+    }
+    criterion.bench_function("ipam/pick-a-subnet-among-1000", |bencher| {
+        bencher.iter(|| pick(&pools, Family::V4, None, black_box(&[&taken])));
+    });
+}
+
+struct One(Arc<Network>);
+
+impl Lookup for One {
+    fn network(&self, _: Id) -> Option<Arc<Network>> {
+        Some(self.0.clone())
+    }
+    fn volume(&self, _: &str) -> Option<Arc<Volume>> {
+        None
+    }
+}
+
+fn network() -> Network {
+    let subnet = "10.0.0.0/16".parse().expect("a subnet");
+    let pool = Pool { subnet, gateway: Some([10, 0, 0, 1].into()), range: None, aux: BTreeMap::new() };
+    let device = IfName::parse("br0").expect("a name");
+    let mac = Mac::of_ipv4(Ipv4Addr::new(10, 0, 0, 1));
+    Network {
+        id: id(0),
+        name: Name::parse("front").expect("a name"),
+        driver: Driver::Bridge,
+        created: String::new(),
+        internal: false,
+        ipv4: true,
+        ipv6: false,
+        pools: vec![pool],
+        options: BTreeMap::new(),
+        settings: Settings::Bridge { device, mac, settings: BridgeSettings::default() },
+        labels: BTreeMap::new(),
+    }
+}
+
+/// With one seat and so many ports.
+fn sandbox(ports: u16) -> Sandbox {
+    let address = Ipv4Addr::new(10, 0, 0, 2);
+    let endpoint = Endpoint {
+        id: id(2),
+        network: id(0),
+        ifname: IfName::parse("eth0").expect("a name"),
+        mac: Mac::of_ipv4(address),
+        ip4: Some(address),
+        ip6: None,
+        aliases: vec![],
+        links: BTreeMap::new(),
+        priority: 0,
+    };
+    let port =
+        |number| Port { host_ip: None, host_port: 20_000 + number, port: 80, count: 1, proto: Proto::Tcp };
+    Sandbox {
+        id: id(1),
+        name: Name::parse("web").expect("a name"),
+        created: String::new(),
+        netns: Netns::Made("/run/netns/web".into()),
+        hostname: String::new(),
+        endpoints: vec![endpoint],
+        ports: (0..ports).map(port).collect(),
+        mounts: vec![],
+        dns: Dns::default(),
+        hosts: vec![],
+        labels: BTreeMap::new(),
+        process: None,
+        auto_remove: false,
+    }
+}
+
+fn plans(criterion: &mut Criterion) {
+    let lookup = One(Arc::new(network()));
+    for ports in [1, 1_000] {
+        let sandbox = sandbox(ports);
+        criterion.bench_function(
+            &format!("plan/items-and-diff-of-a-sandbox-with-{ports}-ports"),
+            |bencher| {
+                bencher
+                    .iter(|| plan::diff::diff([], plan::sandbox::items(black_box(&sandbox), &lookup, false)));
+            },
+        );
+    }
+}
+
+fn port_texts(criterion: &mut Criterion) {
+    for text in ["8080:80", "[::1]:9000-9999:9000-9999/udp"] {
+        criterion.bench_function(&format!("port/parse {text}"), |bencher| {
+            bencher.iter(|| black_box(text).parse::<PortSpec>());
+        });
+    }
+}
+
+criterion_group!(all, dns, ipam, plans, port_texts);
 criterion_main!(all);

@@ -56,7 +56,7 @@ impl Ours {
         let start = Instant::now();
         let mut command = Command::new(PROGRAM);
         command.args(["daemon", "--config"]).arg(config).arg("--root").arg(self.folder.join("root"));
-        command.arg("--run").arg(self.folder.join("run")).env("PONTOON_LOG", "warn");
+        command.arg("--run").arg(self.folder.join("run")).env("PONTOON_LOG", "error");
         self.server = Some(self.place.enter(|| Server::spawn(&mut command)).expect("the daemon"));
         while self.client.call::<SystemInfo>(&Call::SystemInfo(Nothing {})).is_err() {
             assert!(start.elapsed().as_secs() < 60, "the daemon does not answer");
