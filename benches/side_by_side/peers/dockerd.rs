@@ -16,6 +16,8 @@ const IMAGE: &str = "bench";
 pub struct Dockerd {
     pub place: Place,
     pub socket: PathBuf,
+    /// Seconds from its start to its first answer.
+    pub started: f64,
     server: Server,
     containers: std::cell::RefCell<Vec<String>>,
 }
@@ -38,9 +40,11 @@ impl Dockerd {
         command.args(["--dns", "10.97.0.1"]);
         command.arg("--pidfile").arg(folder.join("pid")).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
+        let start = std::time::Instant::now();
         let server = place.enter(|| Server::spawn(&mut command))?;
-        let docker = Dockerd { place, socket, server, containers: Vec::new().into() };
+        let mut docker = Dockerd { place, socket, started: 0.0, server, containers: Vec::new().into() };
         until("dockerd's start", || docker.call("GET", "/version", Value::Null).is_ok())?;
+        docker.started = start.elapsed().as_secs_f64();
         let root = folder.join("image");
         std::fs::create_dir_all(root.join("bin")).map_err(|error| error.to_string())?;
         std::fs::copy(&busybox, root.join("bin/busybox")).map_err(|error| error.to_string())?;
