@@ -5,16 +5,16 @@ use pontoon::{
     dns::{Over, answer::answer},
     ipam::{Ephemeral, Intervals, Leases, PortTable, Taken, default_pools, pick},
     model::{
-        Endpoint, Family, Id, IfName, Mac, Name, Network, PortSpec, Proto, Sandbox, Volume,
+        Family, Id, IfName, Mac, Network, PortSpec, Proto, Sandbox, Volume,
         names::{Asker, Names, Seat},
-        network::{Driver, Pool, Settings},
+        network::Settings,
         options::BridgeSettings,
         port::{Holder, Port},
-        sandbox::{Dns, Netns},
     },
     plan::{self, Lookup},
 };
-use std::{collections::BTreeMap, hint::black_box, net::Ipv4Addr, sync::Arc};
+use serde_json::json;
+use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
 fn id(n: u16) -> Id {
     let mut bytes = [7; 32];
@@ -118,57 +118,30 @@ impl Lookup for One {
     }
 }
 
+/// As the ledger has it; what is not said has its default.
 fn network() -> Network {
-    let subnet = "10.0.0.0/16".parse().expect("a subnet");
-    let pool = Pool { subnet, gateway: Some([10, 0, 0, 1].into()), range: None, aux: BTreeMap::new() };
     let device = IfName::parse("br0").expect("a name");
-    let mac = Mac::of_ipv4(Ipv4Addr::new(10, 0, 0, 1));
-    Network {
-        id: id(0),
-        name: Name::parse("front").expect("a name"),
-        driver: Driver::Bridge,
-        created: String::new(),
-        internal: false,
-        ipv4: true,
-        ipv6: false,
-        pools: vec![pool],
-        options: BTreeMap::new(),
-        settings: Settings::Bridge { device, mac, settings: BridgeSettings::default() },
-        labels: BTreeMap::new(),
-    }
+    let settings =
+        Settings::Bridge { device, mac: Mac([2, 0x42, 10, 0, 0, 1]), settings: BridgeSettings::default() };
+    let pool = json!({ "subnet": "10.0.0.0/16", "gateway": "10.0.0.1" });
+    let network = json!({
+        "id": id(0), "name": "front", "driver": "bridge", "created": "", "ipv4": true, "ipv6": false,
+        "pools": [pool], "settings": settings,
+    });
+    serde_json::from_value(network).expect("a network")
 }
 
 /// With one seat and so many ports.
 fn sandbox(ports: u16) -> Sandbox {
-    let address = Ipv4Addr::new(10, 0, 0, 2);
-    let endpoint = Endpoint {
-        id: id(2),
-        network: id(0),
-        ifname: IfName::parse("eth0").expect("a name"),
-        mac: Mac::of_ipv4(address),
-        ip4: Some(address),
-        ip6: None,
-        aliases: vec![],
-        links: BTreeMap::new(),
-        priority: 0,
-    };
-    let port =
-        |number| Port { host_ip: None, host_port: 20_000 + number, port: 80, count: 1, proto: Proto::Tcp };
-    Sandbox {
-        id: id(1),
-        name: Name::parse("web").expect("a name"),
-        created: String::new(),
-        netns: Netns::Made("/run/netns/web".into()),
-        hostname: String::new(),
-        endpoints: vec![endpoint],
-        ports: (0..ports).map(port).collect(),
-        mounts: vec![],
-        dns: Dns::default(),
-        hosts: vec![],
-        labels: BTreeMap::new(),
-        process: None,
-        auto_remove: false,
-    }
+    let endpoint = json!({
+        "id": id(2), "network": id(0), "ifname": "eth0", "mac": "02:42:0a:00:00:02", "ip4": "10.0.0.2",
+    });
+    let port = |number| json!({ "host_port": 20_000 + number, "port": 80, "proto": "tcp" });
+    let sandbox = json!({
+        "id": id(1), "name": "web", "created": "", "netns": { "made": "/run/netns/web" },
+        "endpoints": [endpoint], "ports": (0..ports).map(port).collect::<Vec<_>>(),
+    });
+    serde_json::from_value(sandbox).expect("a sandbox")
 }
 
 fn plans(criterion: &mut Criterion) {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 20;
 /// Sandboxes that stand at once.
 const BLOCK: usize = 50;
 const PEER_ROUNDS: usize = 20;
