@@ -9,12 +9,16 @@ use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
     error::{Error, Result},
-    host::linux::{Claim, Linux},
+    host::{
+        Suspect,
+        linux::{Claim, Linux},
+    },
     ipam::Ephemeral,
     store::RedbLedger,
 };
 use adapters::{LocalVolumes, Names};
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, mpsc},
 };
@@ -67,10 +71,16 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         let _ = ended.send(Message::Ended { sandbox, cause });
     };
     let drift: mpsc::Sender<Message> = queue.0.clone();
-    let tell_drift = move |cause| drop(drift.send(Message::Drifted { cause }));
+    let published = Arc::new(Published::default());
+    let shown = published.clone();
+    let tell_drift = move |mut suspects: BTreeMap<Suspect, String>| {
+        shown.view.load().sift(&mut suspects);
+        if !suspects.is_empty() {
+            let _ = drift.send(Message::Drifted { suspects });
+        }
+    };
     let host =
         Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell), Box::new(tell_drift))?;
-    let published = Arc::new(Published::default());
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
     let extra = names.metrics();

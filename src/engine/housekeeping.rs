@@ -7,10 +7,13 @@ use crate::{
         Command, Reply, Volume,
         command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
-        reply::{Df, DfCount, Pruned, VolumeUsage},
+        reply::{Df, DfCount, Finding, Pruned, VolumeUsage},
     },
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Told what is being done; false: stop.
 pub type Progress<'a> = dyn Fn(&str) -> bool + 'a;
@@ -29,10 +32,26 @@ impl Engine {
             Command::SystemDf(_) => self.df(progress).map(Reply::Df),
             Command::VolumePrune(request) => self.prune_volumes(request, progress).map(Reply::Pruned),
             Command::NetworkPrune(filters) => self.prune_networks(filters, progress).map(Reply::Pruned),
-            Command::SystemDoctor(_) => Ok(Reply::Findings(self.probe.doctor(&self.view()))),
+            Command::SystemDoctor(_) => Ok(Reply::Findings(
+                self.probe.doctor(&self.view()).into_iter().chain(self.fights()).collect(),
+            )),
             Command::SystemDump(_) => self.dump().map(Reply::Value),
             _ => return None,
         })
+    }
+
+    /// What another program has kept changing lately.
+    fn fights(&self) -> Vec<Finding> {
+        const LATELY: Duration = Duration::from_secs(120);
+        let fights = self.published.fights.load();
+        let fresh = fights.iter().filter(|(at, _)| at.elapsed() < LATELY);
+        let finding = |(_, what): &(Instant, String)| Finding {
+            level: "problem".to_owned(),
+            check: "drift".to_owned(),
+            message: what.clone(),
+            remedy: Some("stop the program that does it: `pontoon events` says what happens".to_owned()),
+        };
+        fresh.map(finding).collect()
     }
 
     /// Volumes that a command may be the first to use and whose mounting waits for another machine.

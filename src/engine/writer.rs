@@ -5,18 +5,21 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
-    network, sandbox, undo,
+    network,
+    repair::{self, Repairs},
+    sandbox, undo,
     view::View,
     volume,
 };
 use crate::{
     error::{Error, Result},
-    host::Host,
+    host::{Host, Suspect},
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
     store::{Contents, Ledger, Write},
 };
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -39,9 +42,9 @@ pub enum Message {
         sandbox: Id,
         cause: String,
     },
-    /// Somebody else changed what is ours in the kernel.
+    /// Somebody else may have changed what is ours in the kernel: where to look, and what was noticed.
     Drifted {
-        cause: String,
+        suspects: BTreeMap<Suspect, String>,
     },
     Stop,
 }
@@ -78,6 +81,7 @@ pub(super) struct Writer {
     pub late: Vec<(Id, String)>,
     /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
     pub owed: Vec<Write>,
+    pub repairs: Repairs,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -111,6 +115,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         ends: Ends::default(),
         late: Vec::new(),
         owed: Vec::new(),
+        repairs: Repairs::default(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -129,7 +134,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
 /// Waits for a message, or until something is due; takes what else is there.
 fn next_batch(inbox: &mpsc::Receiver<Message>, writer: &mut Writer) -> Option<Vec<Message>> {
     let again = (!writer.late.is_empty()).then(|| Instant::now() + TRY_AGAIN);
-    let due = writer.ends.next_deadline().into_iter().chain(again).min();
+    let due = writer.ends.next_deadline().into_iter().chain(again).chain(writer.repairs.due()).min();
     let first = match due {
         None => Some(inbox.recv().ok()?),
         Some(due) => match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -150,13 +155,7 @@ impl Writer {
         let mut staged = Vec::new();
         let mut go_on = true;
         // First of all, so that the calls of this batch find the kernel as it should be.
-        let drifted = batch.iter().rev().find_map(|message| match message {
-            Message::Drifted { cause } => Some(cause.clone()),
-            _ => None,
-        });
-        if let Some(cause) = drifted {
-            boot::repair(self, &cause);
-        }
+        repair::repair(self, &batch);
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),

@@ -104,7 +104,8 @@ fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<Option<(UdpSocket, Tc
         LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => (*link, None),
     });
     let links: Vec<_> = links.collect();
-    furnish(&Visit { loopback: !links.is_empty() || wanted.resolver, links, routes: wanted.routes })?;
+    let loopback = !links.is_empty() || wanted.resolver;
+    furnish(&Visit { loopback, links, routes: wanted.routes, ..Visit::default() })?;
     match wanted.resolver {
         true => resolver_sockets().map(Some),
         false => Ok(None),

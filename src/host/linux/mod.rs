@@ -10,6 +10,7 @@ pub mod forwarding;
 pub mod hold;
 mod kernel;
 pub mod launch;
+mod mend;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;

@@ -199,16 +199,17 @@ pub fn forget_neighbours(route: &mut Route, link: &Link, bridge: &IfName) -> Res
     }
 }
 
-/// Sets `isolated` of a port that stands.
-pub fn set_isolated(route: &mut Route, link: &Link, isolated: bool) -> Result<()> {
+/// Puts a host end that stands back onto its bridge, with everything that `attach` wrote down for it.
+pub fn rejoin(route: &mut Route, link: &Link, bridge: &IfName, isolated: bool, hairpin: bool) -> Result<()> {
     let name = link.host_name();
-    let mut batch = Batch::new();
-    let settings = vec![InfoBridgePort::Isolated(isolated)];
-    batch.push(
-        Manner::Plain,
-        message::set_port(Which::Name(&name), settings),
-        format!("set isolation of {name}"),
-    );
+    let missing = |what: &IfName| Error::not_found(format!("put {name} back: {what} does not exist"));
+    let index = route.index(&name)?.ok_or_else(|| missing(&name))?;
+    let bridge = route.index(bridge)?.ok_or_else(|| missing(bridge))?;
+    let mut batch = join(link, &name, HostEnd { index, inside: 0, bridge }, isolated, hairpin);
+    let settings = vec![InfoBridgePort::Isolated(isolated), InfoBridgePort::HairpinMode(hairpin)];
+    let step = format!("set up bridge port {name}");
+    batch.push(Manner::Plain, message::set_port(Which::Index(index), settings), step);
+    batch.push(Manner::Plain, message::get_link_at(index), format!("settle {name}"));
     route.run(batch)
 }
 
