@@ -155,7 +155,7 @@ fn bridges() {
         });
         let indexes = || s.a.place.link("eth0")["ifindex"].clone();
         let before = indexes();
-        s.mended("the bridge is deleted", "deleted", || ip(&["link", "del", &s.bridge]));
+        s.mended("the bridge is deleted", "was made", || ip(&["link", "del", &s.bridge]));
         assert_eq!(indexes(), before, "the sandbox kept its interface");
     });
 }
