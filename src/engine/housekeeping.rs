@@ -4,16 +4,29 @@ use super::{Engine, filters};
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        Command, Reply, Volume,
+        Command, Network, Reply, Volume,
         command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
+        network::HELD_BY,
         reply::{Df, DfCount, Finding, Pruned, VolumeUsage},
     },
 };
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// Who prunes at the moment: one of a kind, so that each reports what it removed itself.
+#[derive(Default)]
+pub struct Pruning {
+    networks: Mutex<()>,
+    volumes: Mutex<()>,
+}
+
+fn alone(kind: &Mutex<()>) -> Result<MutexGuard<'_, ()>> {
+    kind.try_lock().ok_or_else(|| Error::conflict("a prune operation is already running: wait for its end"))
+}
 
 /// Told what is being done; false: stop.
 pub type Progress<'a> = dyn Fn(&str) -> bool + 'a;
@@ -142,13 +155,19 @@ impl Engine {
 
     fn prune_volumes(&self, request: &VolumePrune, progress: &Progress<'_>) -> Result<Pruned> {
         let chosen = Filters { filters: request.filters.clone() };
-        let filter = filters::Filter::parse(&chosen, &["label", "name"])?;
+        let filter = filters::Filter::parse(&chosen, &["label", "label!", "name"])?;
+        let _alone = alone(&self.pruning.volumes)?;
         let view = self.view();
         let mut pruned = Pruned::default();
         let unused = |volume: &Arc<Volume>| !view.is_used(&volume.name);
         let mut volumes: Vec<_> = view.volumes.values().filter(|v| filter.volume(&view, v)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         for volume in volumes.into_iter().filter(|volume| unused(volume)) {
+            if volume.options.contains_key("type") {
+                let name = &volume.name;
+                pruned.kept.push(format!("{name} has mount options: `pontoon volume rm {name}` removes it"));
+                continue;
+            }
             if !volume.anonymous && !request.all {
                 pruned.kept.push(format!("{} is named: -a prunes named ones too", volume.name));
                 continue;
@@ -167,16 +186,20 @@ impl Engine {
     }
 
     fn prune_networks(&self, request: &Filters, progress: &Progress<'_>) -> Result<Pruned> {
-        let filter = filters::Filter::parse(request, &["label", "name", "until"])?;
+        let filter = filters::Filter::parse(request, &["label", "label!", "name", "until"])?;
+        let _alone = alone(&self.pruning.networks)?;
         let until = request.filters.get("until").and_then(|values| values.first());
         let until = until.map(|text| filters::moment(text)).transpose()?;
         let view = self.view();
         let mut pruned = Pruned::default();
         let mut networks: Vec<_> = view.networks.values().filter(|n| filter.network(&view, n)).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
-        let free = |n: &&Arc<crate::model::Network>| !n.predefined() && view.member_count(n.id) == 0;
+        let free = |n: &&Arc<Network>| {
+            !n.predefined() && view.member_count(n.id) == 0 && !n.labels.contains_key(HELD_BY)
+        };
         for network in networks.into_iter().filter(free) {
-            if until.as_ref().is_some_and(|until| network.created > *until) {
+            let created = network.created.parse::<jiff::Timestamp>().ok();
+            if until.is_some_and(|until| created.is_none_or(|created| created > until)) {
                 continue;
             }
             progress(&format!("removing network {}", network.name));

@@ -21,6 +21,7 @@ mod housekeeping;
 mod mounts;
 mod network;
 mod pools;
+mod ports;
 mod publish;
 mod query;
 mod repair;
@@ -106,6 +107,7 @@ pub struct Engine {
     resolvers: Arc<dyn Resolvers>,
     probe: Arc<dyn Probe>,
     volumes: Arc<dyn Volumes>,
+    pruning: Arc<housekeeping::Pruning>,
     root: PathBuf,
     settings: Settings,
 }
@@ -119,6 +121,7 @@ impl Engine {
             events: parts.events.clone(),
             resolvers: parts.resolvers.clone(),
             volumes: parts.volumes.clone(),
+            pruning: Arc::default(),
             root: parts.root.clone(),
             settings: parts.settings.clone(),
             probe,

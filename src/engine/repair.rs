@@ -220,7 +220,9 @@ pub(super) fn reconcile(
     let found = writer.host.observe(&wanted, extent)?;
     let rebuilt = writer.host.rebuilt();
     let mut ops = plan::diff::diff(found, wanted);
-    ops.retain(keep);
+    // Its runtime has it, or has let it go with its namespace: a second one would lie on the host for ever.
+    let handed = |op: &Op| matches!(op, Op::Add(Item::Link(link)) if link.kind.is_handed());
+    ops.retain(|op| keep(op) && !handed(op));
     let applied = match writer.host.apply(&ops) {
         Ok(applied) => vec![applied],
         Err(error) => {

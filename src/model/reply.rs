@@ -23,6 +23,7 @@ pub enum Reply {
     Endpoint(EndpointInfo),
     Sandboxes(Vec<SandboxInfo>),
     Sandbox(Box<SandboxInfo>),
+    Ports(Vec<Port>),
     Volumes(Vec<VolumeInfo>),
     Volume(VolumeInfo),
     Removed(Removed),
@@ -223,6 +224,9 @@ pub struct SystemInfo {
     pub resident_memory: u64,
     pub open_files: u64,
     pub open_files_limit: u64,
+    /// Bytes that this machine has.
+    #[serde(default)]
+    pub memory: u64,
     pub address_pools: Vec<String>,
     pub features: BTreeMap<String, bool>,
 }

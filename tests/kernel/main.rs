@@ -8,6 +8,7 @@ mod api;
 mod attach;
 mod drift;
 mod first_packet;
+mod handover;
 mod instances;
 mod names;
 mod names_life;

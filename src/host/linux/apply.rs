@@ -14,7 +14,7 @@ use crate::{
     host::{Applied, Leaving},
     model::{
         Family, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, Resolver},
+        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver},
     },
 };
 use std::{net::IpAddr, os::fd::AsFd};
@@ -205,7 +205,7 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
 }
 
 fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied) -> Result<()> {
-    if let LinkKind::Veth { bridge, .. } = &link.kind {
+    if let Some((bridge, _)) = link.kind.bridge() {
         veth::forget_neighbours(&mut linux.route, link, bridge)?;
         let name = link.host_name();
         if let Some(index) = linux.route.index(&name)? {

@@ -1,7 +1,8 @@
 //! Puts links and bridges right that stand but are not as they should be, without making them anew: what a sandbox has
 //! open through them goes on. It never touches what does not bear our mark.
 use super::{
-    kernel::{Linux, bridged_packets_are_filtered},
+    attach,
+    kernel::Linux,
     netlink::{
         Route, bridge,
         inside::{Visit, furnish},
@@ -48,7 +49,7 @@ pub fn stands(linux: &mut Linux, link: &Link) -> Result<bool> {
         veth::remove(&mut linux.route, &name)?;
         return Ok(false);
     }
-    rejoin(linux, link)?;
+    attach::put_back(linux, link)?;
     dress(linux, link)?;
     Ok(true)
 }
@@ -60,18 +61,12 @@ pub fn link(linux: &mut Linux, found: &Link, wanted: &Link) -> Result<bool> {
         return Ok(false);
     }
     if found.kind != wanted.kind {
-        rejoin(linux, wanted)?;
+        attach::put_back(linux, wanted)?;
     }
     if found.addresses != wanted.addresses || found.mtu != wanted.mtu || found.mac != wanted.mac {
         dress(linux, wanted)?;
     }
     Ok(true)
-}
-
-fn rejoin(linux: &mut Linux, link: &Link) -> Result<()> {
-    let LinkKind::Veth { bridge, isolated } = &link.kind else { return Ok(()) };
-    let isolated = *isolated && !bridged_packets_are_filtered();
-    veth::rejoin(&mut linux.route, link, bridge, isolated, linux.hairpin)
 }
 
 /// Inside: MAC, MTU, addresses, neighbours, up.

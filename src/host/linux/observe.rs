@@ -67,8 +67,9 @@ fn host(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Seen> {
     for item in wanted {
         match item {
             Item::Bridge(bridge) => drop(names.insert(bridge.name.clone())),
-            Item::Link(link @ Link { kind: LinkKind::Veth { bridge, .. }, .. }) => {
-                names.extend([link.host_name(), bridge.clone()]);
+            Item::Link(link) => {
+                let bridge = link.kind.bridge().map(|(bridge, _)| bridge.clone());
+                names.extend(bridge.into_iter().flat_map(|bridge| [link.host_name(), bridge]));
             }
             _ => {}
         }
@@ -120,11 +121,11 @@ impl<'a> Ends<'a> {
 
     /// Is this end as `wish` wants it?
     fn fits(&self, wish: &Link, end: &EndSeen) -> bool {
-        let LinkKind::Veth { bridge, isolated } = &wish.kind else { return true };
+        let Some((bridge, isolated)) = wish.kind.bridge() else { return true };
         let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
         end.up
             && end.bridge.as_ref() == Some(bridge)
-            && end.isolated == (*isolated && !self.filtered)
+            && end.isolated == (isolated && !self.filtered)
             && end.hairpin == self.hairpin
             && addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
     }
@@ -229,10 +230,10 @@ fn outsides(ends: &Ends<'_>, wanted: &[Item]) -> Vec<Item> {
 /// host's side is wrong, in its addresses (or MTU) if the sandbox's is, in its name if it has to be made anew.
 fn found_link(wish: &Link, ends: &Ends<'_>, inside: Option<Option<&InsideSeen>>) -> Option<Link> {
     let mut found = wish.clone();
-    if let LinkKind::Veth { isolated, .. } = &wish.kind {
+    if let LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } = &mut found.kind {
         let end = ends.by_endpoint.get(&wish.endpoint)?;
         if !ends.fits(wish, end) {
-            found.kind = LinkKind::Veth { bridge: wish.host_name(), isolated: *isolated };
+            *bridge = wish.host_name();
         }
     }
     match (inside, &wish.kind) {
