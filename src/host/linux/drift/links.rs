@@ -29,7 +29,7 @@ pub struct Links {
     ours: HashMap<u32, Known>,
     /// Which endpoints' sandbox a namespace is.
     namespaces: HashMap<i32, HashSet<Id>>,
-    insides: HashMap<Inside, (IfName, Option<Mac>)>,
+    insides: HashMap<Inside, IfName>,
 }
 
 type Suspects = BTreeMap<Suspect, String>;
@@ -63,7 +63,7 @@ impl Links {
             Heard::Link { at: Some(at), link, changed } => self.inside(at, &link, changed, out),
             Heard::LinkGone { at: None, index } => self.gone(index, switches, out),
             Heard::LinkGone { at: Some(at), index } => {
-                if let Some((name, _)) = self.insides.remove(&(at, index)) {
+                if let Some(name) = self.insides.remove(&(at, index)) {
                     self.suspect_inside(at, &format!("{name} was deleted"), out);
                 }
             }
@@ -136,19 +136,19 @@ impl Links {
         out.insert(suspect, format!("{} was deleted", known.name));
     }
 
-    /// An interface of a sandbox: did it go down, or change its name or MAC?
+    /// An interface of a sandbox: did it go down, or change its name? (Whose MAC the sandbox changes is dropped by the
+    /// guard, or, where there is none, may do so.)
     fn inside(&mut self, at: i32, link: &LinkSeen, changed: u32, out: &mut Suspects) {
         if link.name.as_str() == "lo" {
             return;
         }
-        let now = (link.name.clone(), link.mac);
-        let before = self.insides.insert((at, link.index), now.clone());
+        let before = self.insides.insert((at, link.index), link.name.clone());
         let up = libc::IFF_UP as u32;
         let what = match before {
             _ if !link.up && changed != u32::MAX && changed & up != 0 => {
                 format!("{} was set down", link.name)
             }
-            Some(before) if before != now => format!("{} has another name or MAC", before.0),
+            Some(before) if before != link.name => format!("{before} was renamed"),
             // Not seen before this daemon started: one look too many, once.
             None if link.up => format!("{} was changed", link.name),
             _ => return,
