@@ -111,9 +111,17 @@ pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
     let begin = Instant::now();
     let mut suspects = writer.repairs.admit(suspects, begin);
     writer.state.view.sift(&mut suspects);
-    if suspects.is_empty() {
-        return;
+    if !suspects.is_empty() {
+        look(writer, suspects, begin);
     }
+}
+
+/// Looks at everything, whatever may be waiting.
+pub(super) fn everything(writer: &mut Writer, cause: &str) {
+    look(writer, [(Suspect::Everything, cause.to_owned())].into(), Instant::now());
+}
+
+fn look(writer: &mut Writer, suspects: BTreeMap<Suspect, String>, begin: Instant) {
     let wanted = wanted(writer, &suspects);
     let extent = if suspects.contains_key(&Suspect::Everything) { Extent::All } else { Extent::Wanted };
     let keep = |op: &Op| extent == Extent::All || !matches!(op, Op::Remove(item) if !is_element(item));

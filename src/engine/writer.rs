@@ -6,8 +6,9 @@ use super::{
     decide::{Decision, State, World},
     ends::Ends,
     network, ports,
+    promises::Promises,
     repair::{self, Repairs},
-    sandbox, undo,
+    sandbox,
     view::View,
     volume,
 };
@@ -16,7 +17,7 @@ use crate::{
     host::{Host, Suspect},
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
-    store::{Contents, Ledger, Write},
+    store::{Contents, Ledger},
 };
 use std::{
     collections::BTreeMap,
@@ -68,7 +69,7 @@ pub struct Parts {
 pub(super) struct Writer {
     pub state: State,
     pub host: Box<dyn Host>,
-    pub ledger: Box<dyn Ledger>,
+    pub promises: Promises,
     pub resolvers: Arc<dyn Resolvers>,
     pub volumes: Arc<dyn Volumes>,
     pub published: Arc<Published>,
@@ -79,8 +80,6 @@ pub(super) struct Writer {
     pub ends: Ends,
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
-    /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
-    pub owed: Vec<Write>,
     pub repairs: Repairs,
 }
 
@@ -104,7 +103,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
     let mut writer = Writer {
         state: State { view: View::default(), books: Books::default(), settings: parts.settings },
         host: parts.host,
-        ledger: parts.ledger,
+        promises: Promises::new(parts.ledger),
         resolvers: parts.resolvers,
         volumes: parts.volumes,
         published: parts.published,
@@ -114,7 +113,6 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         clock: parts.clock,
         ends: Ends::default(),
         late: Vec::new(),
-        owed: Vec::new(),
         repairs: Repairs::default(),
     };
     let started = boot::start(&mut writer, parts.contents);
@@ -172,12 +170,13 @@ impl Writer {
         go_on
     }
 
-    /// Commits decisions together and carries them out. What has to be decided anew is, and comes back.
+    /// Promises decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
         let mut anew = Vec::new();
-        match change::writes(changes).and_then(|writes| self.commit(writes)) {
-            Ok(()) => {
+        match change::writes(changes) {
+            Ok(writes) => {
+                self.promises.ask(writes);
                 for Staged { origin, answer, .. } in self.carry_out(staged) {
                     match origin {
                         Origin::Call(command) => self.stage_call(command, answer, &mut anew),
@@ -185,36 +184,9 @@ impl Writer {
                     }
                 }
             }
-            Err(error) => {
-                for Staged { origin, decision, answer } in staged.into_iter().rev() {
-                    undo::forget(&mut self.state, decision.changes);
-                    if let Origin::End(sandbox, cause) = origin {
-                        self.late.push((sandbox, cause));
-                    }
-                    answer(Err(error.clone()));
-                }
-            }
+            Err(error) => self.refuse(staged, &error),
         }
         anew
-    }
-
-    /// Makes promises durable.
-    pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<()> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let all: Vec<Write> = self.owed.iter().cloned().chain(writes).collect();
-        self.ledger.commit(&all)?;
-        self.owed.clear();
-        Ok(())
-    }
-
-    /// Takes promises back; if that cannot be written now it is written before the next promise.
-    pub(super) fn withdraw(&mut self, writes: Vec<Write>) -> Result<()> {
-        self.owed.extend(writes);
-        self.ledger.commit(&self.owed)?;
-        self.owed.clear();
-        Ok(())
     }
 
     fn stage_call(&mut self, command: Command, answer: Answer, staged: &mut Vec<Staged>) {

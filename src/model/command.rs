@@ -4,7 +4,7 @@ use super::{
     mount::MountSpec,
     network::Driver,
     port::{Port, PortSpec},
-    sandbox::Dns,
+    sandbox::{Dns, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,7 @@ pub struct Filters {
 pub struct NetworkCreate {
     pub name: String,
     /// Chosen by the caller (runtimes have ids of their own); else random.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
@@ -136,6 +137,11 @@ pub struct EndpointRequest {
     pub links: Map,
     pub ifname: Option<IfName>,
     pub priority: i32,
+    /// Besides the default routes, which follow from the networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,5 +1,5 @@
 //! The requests we make of the kernel, as typed messages; it only builds them.
-use crate::model::{Family, IfName, Mac, address::Cidr};
+use crate::model::{Family, IfName, Mac, address::Cidr, sandbox::StaticRoute};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
@@ -173,6 +173,14 @@ pub(super) fn connected_route(index: u32, cidr: &Cidr) -> RouteMessage {
         // IP6_RT_PRIO_ADDRCONF
         IpAddr::V6(_) => message.attributes.push(RouteAttribute::Priority(256)),
     }
+    message
+}
+
+/// Any other route of a sandbox.
+pub(super) fn route(route: &StaticRoute, index: u32) -> RouteMessage {
+    let mut message = default_route(route.to.family(), route.via, index);
+    message.header.destination_prefix_length = route.to.prefix();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(route.to.base())));
     message
 }
 

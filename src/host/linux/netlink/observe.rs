@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{IfName, Mac, address::Cidr},
+    model::{IfName, Mac, address::Cidr, sandbox::StaticRoute},
 };
 use netlink_packet_route::{
-    RouteNetlinkMessage,
+    AddressFamily, RouteNetlinkMessage,
     link::LinkMessage,
     neighbour::NeighbourMessage,
     route::{RouteAttribute, RouteHeader, RouteMessage},
@@ -70,6 +70,8 @@ pub struct InsideSeen {
     pub addresses: Vec<Cidr>,
     /// Permanent neighbours.
     pub neighbours: Vec<(IpAddr, Mac)>,
+    /// All but default routes.
+    pub routes: Vec<StaticRoute>,
 }
 
 /// A default route.
@@ -126,7 +128,7 @@ fn seen(route: &mut Route, instance: &str, links: Vec<LinkSeen>) -> Result<Seen>
     }
     if !seen.ends.is_empty() {
         let all = neighbours(route)?.into_iter().filter(|neighbour| neighbour.permanent);
-        seen.neighbours = all.filter_map(|n| Some((n.index, n.address, n.mac?))).collect();
+        seen.neighbours = all.filter_map(|n| Some((n.index, n.address?, n.mac?))).collect();
     }
     Ok(seen)
 }
@@ -154,6 +156,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
     let addresses = addresses_seen(route, 0)?;
     let neighbours = neighbours(route)?;
+    let routes = routes(route)?;
+    let routes = || routes.iter().filter(|r| r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN));
     let interfaces = links
         .into_iter()
         .filter(|link| link.name.as_str() != "lo")
@@ -162,7 +166,11 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             neighbours: neighbours
                 .iter()
                 .filter(|n| n.index == link.index && n.permanent)
-                .filter_map(|n| Some((n.address, n.mac?)))
+                .filter_map(|n| Some((n.address?, n.mac?)))
+                .collect(),
+            routes: routes()
+                .filter(|r| r.index == Some(link.index))
+                .filter_map(|r| Some(StaticRoute { to: r.to?, via: r.gateway }))
                 .collect(),
             index: link.index,
             name: link.name,
@@ -171,9 +179,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             up: link.up,
         })
         .collect();
-    let defaults = routes(route)?
-        .into_iter()
-        .filter(|r| r.to.is_none() && r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN))
+    let defaults = routes()
+        .filter(|r| r.to.is_none())
         .map(|r| DefaultSeen {
             v6: r.v6,
             gateway: r.gateway,
@@ -201,6 +208,23 @@ pub fn addresses(route: &mut Route) -> Result<Vec<AddressSeen>> {
 pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
     let bodies = route.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
     Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
+/// The MAC written down behind each of these host ends, and the permanent neighbours that have it: what `veth::attach`
+/// wrote on the bridge beside the link. Two dumps, so only where a host end is there that nobody promised.
+pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac, Vec<IpAddr>)>> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Bridge;
+    let bodies = route.dump(RouteNetlinkMessage::GetNeighbour(request), "list forwarding entries")?;
+    let entries: Vec<NeighbourSeen> = bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect();
+    let neighbours = neighbours(route)?;
+    let behind = |end: &&EndSeen| {
+        // Its own MAC is a permanent entry, the sandbox's a static one.
+        let mac = entries.iter().find(|entry| entry.index == end.index && !entry.permanent)?.mac?;
+        let those = neighbours.iter().filter(|n| n.permanent && n.mac == Some(mac));
+        Some((end.index, (mac, those.filter_map(|n| n.address).collect())))
+    };
+    Ok(ends.iter().filter_map(behind).collect())
 }
 
 fn neighbours(route: &mut Route) -> Result<Vec<NeighbourSeen>> {
