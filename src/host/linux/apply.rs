@@ -84,11 +84,9 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
     let mut visits = Visits::default();
     for op in ops {
         match op {
-            Op::Change(Item::Link(before), Item::Link(after)) => {
-                if !mend::link(linux, before, after)? {
-                    veth::remove(&mut linux.route, &before.host_name())?;
-                    visits.link(after);
-                }
+            Op::Change(Item::Link(before), Item::Link(after)) if !mend::link(linux, before, after)? => {
+                veth::remove(&mut linux.route, &before.host_name())?;
+                visits.link(after);
             }
             Op::Add(Item::Link(link)) if !mend::stands(linux, link)? => visits.link(link),
             Op::Add(Item::Routes(routes)) => visits.routes(None, routes),
