@@ -12,6 +12,7 @@ mod books;
 mod boot;
 mod carry;
 mod change;
+mod config;
 mod decide;
 mod endpoint;
 mod ends;
