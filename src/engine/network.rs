@@ -24,7 +24,14 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
     let config = request.config_from.as_deref().map(|from| config::find(state, request, from)).transpose()?;
     let request = &config.as_ref().map_or_else(|| request.clone(), |config| config::apply(config, request));
     let (name, driver) = named(state, request)?;
-    let (id, mut warnings) = (random_id()?, Vec::new());
+    let (id, mut warnings) = (request.id.map_or_else(random_id, Ok)?, Vec::new());
+    if let Some(holder) = state.view.networks.get(&id) {
+        return Err(Error::conflict(format!(
+            "network id {} is already in use by {}",
+            id.short(),
+            holder.name
+        )));
+    }
     let (v4, v6) = families(request, driver)?;
     let pools = pools::decide(state, world, request, driver, (v4, v6), &mut warnings)?;
     let settings = settings(state, world, request, driver, id, &pools)?;

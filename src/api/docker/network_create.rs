@@ -109,6 +109,7 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
         options::mark_attachable(&mut labels);
     }
     Ok(NetworkCreate {
+        id: None,
         name: body.name,
         driver: Some(driver),
         pools: body.ipam.config.iter().map(pool).collect::<Result<_>>()?,

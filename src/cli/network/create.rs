@@ -76,6 +76,7 @@ pub fn run(args: &CreateArgs, page: &mut Page) -> Done {
 fn request(args: &CreateArgs) -> Result<NetworkCreate> {
     refuse_swarm(args)?;
     Ok(NetworkCreate {
+        id: None,
         name: args.name.clone(),
         driver: Some(driver(&args.driver)?),
         pools: pools::paired(&args.pools)?,
