@@ -99,7 +99,7 @@ pub struct Link {
     /// Known neighbours, written down inside: the gateways and the bridge's MAC.
     pub neighbours: Vec<(IpAddr, Mac)>,
     /// Its switches, written when it is made; what the sandbox makes of them later is its own affair.
-    pub sysctls: Vec<Sysctl>,
+    pub sysctls: Box<[Sysctl]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -84,7 +84,7 @@ mod tests {
             let kind = LinkKind::Veth { bridge: name.clone(), isolated: false };
             let (mac, addresses, neighbours) = (crate::model::Mac([2; 6]), Vec::new(), Vec::new());
             let (endpoint, sandbox, name, ipv6) = (id, id, name.clone(), false);
-            let sysctls = Vec::new();
+            let sysctls = Box::default();
             Item::Link(Link { endpoint, sandbox, kind, name, mac, mtu, addresses, ipv6, neighbours, sysctls })
         };
         let ops = diff([link(None), routes.clone()], [link(Some(1400)), routes.clone()]);

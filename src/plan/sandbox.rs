@@ -93,7 +93,7 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
             .chain(link_local(endpoint))
             .collect(),
         ipv6: endpoint.ip6.is_some(),
-        sysctls: endpoint.sysctls.clone(),
+        sysctls: endpoint.sysctls.clone().into(),
         neighbours: neighbours
             .into_iter()
             .filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some())

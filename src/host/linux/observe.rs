@@ -196,7 +196,7 @@ fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
                 addresses: Vec::new(),
                 ipv6: false,
                 neighbours: Vec::new(),
-                sysctls: Vec::new(),
+                sysctls: Box::default(),
             })
         })
         .collect()
