@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     if name == "netavark" {
         return foreign("netavark");
     }
+    if name == pontoon::daemon::KEEPER {
+        return ended(pontoon::daemon::keep(&args[1..]));
+    }
     if env::var_os("CNI_COMMAND").is_some() {
         return ExitCode::from(pontoon::cni::main(&name.to_string_lossy()));
     }
@@ -22,6 +25,13 @@ fn main() -> ExitCode {
 fn foreign(face: &str) -> ExitCode {
     let text = format!("this build does not speak {face}: call it as `pontoon`, without CNI_COMMAND");
     ExitCode::from(cli::fail(&Error::unsupported(text)))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(cli::fail(&error)),
+    }
 }
 
 fn daemon(args: DaemonArgs) -> Result<u8> {

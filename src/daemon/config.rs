@@ -5,7 +5,10 @@ use crate::{
     model::Subnet,
 };
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What `pontoon daemon` was given.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +36,7 @@ struct File {
     mtu: Option<u32>,
     log: Option<String>,
     resolv_conf: Option<PathBuf>,
+    keep_seconds: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -56,6 +60,8 @@ pub struct Config {
     pub mtu: Option<u32>,
     pub log: String,
     pub resolv_conf: PathBuf,
+    /// How long names are answered and ports held after the end, unless another daemon starts.
+    pub keep: Duration,
     pools: Vec<PoolLine>,
 }
 
@@ -86,6 +92,7 @@ impl Config {
             mtu: file.mtu,
             log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
+            keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
             pools: file.address_pools,
         };
         check_mtu(config.mtu)?;
