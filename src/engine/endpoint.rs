@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver},
+    model::{
+        Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver,
+        sandbox::StaticRoute,
+    },
 };
 use std::net::IpAddr;
 
@@ -81,6 +84,8 @@ pub fn seat(
         priority: request.priority,
         link_local: request.link_local.clone(),
         sysctls: request.sysctls.clone(),
+        routes: request.routes.clone(),
+        labels: request.labels.clone(),
     })
 }
 
@@ -117,6 +122,7 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
     for ip in &request.link_local {
         check_link_local(network, *ip)?;
     }
+    request.routes.iter().try_for_each(|route| check_route(network, route))?;
     match request.ifname.as_ref().is_some_and(|name| name.as_str() == "lo") {
         true => Err(Error::invalid("interface name lo is taken in every sandbox: choose another")),
         false => Ok(()),
@@ -150,6 +156,22 @@ fn check_link_local(network: &Network, ip: IpAddr) -> Result<()> {
             "link-local address {ip} cannot be had in network {}, which lacks this family",
             network.name
         ))),
+    }
+}
+
+/// A static route leads into a prefix, through an address of the network.
+fn check_route(network: &Network, route: &StaticRoute) -> Result<()> {
+    let bad = |why: &str| Err(Error::invalid(format!("invalid route to {}: {why}", route.to)));
+    let (family, via) = (route.to.family(), route.via);
+    if route.to.prefix() == 0 {
+        return bad("the default routes follow from the networks, choose by priority");
+    }
+    if network.pool(family).is_none() {
+        return bad(&format!("network {} has no addresses of its family", network.name));
+    }
+    match via.is_none_or(|via| network.pool(family).is_some_and(|pool| pool.subnet.contains(via))) {
+        true => Ok(()),
+        false => bad(&format!("its gateway must be an address of network {}", network.name)),
     }
 }
 

@@ -113,6 +113,8 @@ pub fn endpoint_info(endpoint: &Endpoint, network: &Network) -> EndpointInfo {
         priority: endpoint.priority,
         link_local: endpoint.link_local.clone(),
         sysctls: endpoint.sysctls.clone(),
+        routes: endpoint.routes.clone(),
+        labels: endpoint.labels.clone(),
     }
 }
 

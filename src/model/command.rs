@@ -5,7 +5,7 @@ use super::{
     network::Driver,
     options::Sysctl,
     port::{Port, PortSpec},
-    sandbox::Dns,
+    sandbox::{Dns, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,11 @@ pub struct EndpointRequest {
     /// Kernel settings of the interface, written before it is up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<Sysctl>,
+    /// Besides the default routes, which follow from the networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

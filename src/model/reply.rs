@@ -6,7 +6,7 @@ use super::{
     network::Driver,
     options::Sysctl,
     port::Port,
-    sandbox::{Dns, Netns, Process},
+    sandbox::{Dns, Netns, Process, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,9 @@ pub struct EndpointInfo {
     pub link_local: Vec<IpAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<Sysctl>,
+    pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -105,6 +105,7 @@ fn translate(wanted: Endpoint, network: &Network) -> Result<EndpointRequest> {
         priority: wanted.gwpriority,
         link_local: link_local.collect::<Result<_>>()?,
         sysctls: settings.sysctls,
+        ..EndpointRequest::default()
     })
 }
 

@@ -86,6 +86,7 @@ fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
         priority: args.gw_priority,
         link_local: args.link_local_ip.clone(),
         sysctls: settings.sysctls,
+        ..EndpointRequest::default()
     })
 }
 

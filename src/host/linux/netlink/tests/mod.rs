@@ -69,6 +69,7 @@ pub(super) fn a_link(n: u32, ipv6: bool, isolated: bool) -> Link {
         ipv6,
         neighbours,
         sysctls: Box::default(),
+        routes: Vec::new(),
     }
 }
 
