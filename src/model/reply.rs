@@ -128,6 +128,7 @@ pub struct EndpointInfo {
     pub link_local: Vec<IpAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<Sysctl>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub labels: Map,
