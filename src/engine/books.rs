@@ -125,6 +125,9 @@ impl Books {
     }
 
     pub fn enter_network(&mut self, network: &Network) {
+        if network.config_only {
+            return;
+        }
         let leases = own(network).map(|p| Leases::new(p.subnet, p.range, p.gateway, &p.aux));
         self.leases.entry(network.id).or_insert_with(|| leases.collect());
         own(network).for_each(|pool| self.subnets.add(&pool.subnet));
@@ -137,6 +140,9 @@ impl Books {
         }
     }
     pub fn strike_network(&mut self, network: &Network) {
+        if network.config_only {
+            return;
+        }
         self.leases.remove(&network.id);
         self.upon.remove(&network.id);
         own(network).for_each(|pool| self.subnets.remove(&pool.subnet));
