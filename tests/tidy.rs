@@ -134,6 +134,16 @@ const KERNEL: &[(&str, &str, &str)] = &[
         "Command::new(",
         "a CNI configuration may name the plugin that chooses addresses",
     ),
+    (
+        "src/netavark/instance.rs",
+        "Command::new(",
+        "a call from foreign namespaces starts the daemon that serves them",
+    ),
+    (
+        "src/netavark/place.rs",
+        "\"/proc",
+        "a call compares its own network namespace with the daemon's, and enters none",
+    ),
     ("src/oci/mod.rs", "\"/proc", "an OCI state names its namespace by pid alone; the daemon opens the path"),
 ];
 
@@ -185,7 +195,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["error", "model"]),
     ("cli", &["error", "model", "client"]),
     ("cni", &["error", "model", "client"]),
-    ("netavark", &["error", "model", "client"]),
+    // `create` chooses free subnets by the daemon's own rule.
+    ("netavark", &["error", "model", "client", "ipam"]),
     ("oci", &["error", "model", "client"]),
     ("daemon", &["error", "model", "ipam", "store", "host", "dns", "volume", "engine", "api"]),
 ];
@@ -194,6 +205,7 @@ const FILES: &str = "paths below the root are opened and mounted by the host's f
 const VERB: &str = "the verb hands its flags to the doorway that does the work";
 const EXTRA: &[(&str, &str, &str)] = &[
     ("src/cli/cni.rs", "cni", VERB),
+    ("src/cli/netavark.rs", "netavark", VERB),
     ("src/cli/oci_hook.rs", "oci", VERB),
     ("src/volume/layout.rs", "host", FILES),
     ("src/volume/mounted.rs", "host", FILES),
@@ -302,6 +314,9 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/cni.rs", "cni", NAMED),
     ("src/cli/mod.rs", "cni", NAMED),
     ("src/cli/mod.rs", "oci", NAMED),
+    ("src/cli/mod.rs", "netavark", NAMED),
+    ("src/cli/netavark.rs", "netavark", NAMED),
+    ("src/cli/netavark.rs", "podman", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
     ("src/cli/network/connect.rs", "docker", KEYS),
     ("src/model/options/bridge.rs", "docker", KEYS),

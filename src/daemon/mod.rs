@@ -2,6 +2,7 @@
 mod adapters;
 mod config;
 mod probe;
+mod until_idle;
 
 pub use config::{Config, Options};
 
@@ -9,7 +10,7 @@ use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
     error::{Error, Result},
-    host::linux::{Claim, Linux},
+    host::linux::{Claim, Linux, namespace},
     ipam::Ephemeral,
     store::RedbLedger,
 };
@@ -49,7 +50,10 @@ pub fn run(options: Options) -> Result<()> {
         return Err(Error::internal("the engine's thread ended badly"));
     }
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    served
+    if config.while_used.is_some() && served? {
+        until_idle::vanish(&config);
+    }
+    Ok(())
 }
 
 fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics, Claim)> {
@@ -113,28 +117,32 @@ fn settings(config: &Config) -> Result<Settings> {
         pools: config.pools()?,
         ephemeral,
         strict_default_bridge: !config.default_bridge_names,
+        default_bridge: config.while_used.is_none(),
         mtu: config.mtu,
     })
 }
 
-async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> {
+/// Until a signal comes, or (true) until nobody needs this instance any more.
+async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<bool> {
     let failed = |error: std::io::Error| Error::os("listen for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let (listener, given) = match inherited() {
         Some(listener) => (listener, true),
-        None => (listen(&config.socket, &config.group)?, false),
+        None => (listen(&config.socket, config.group.as_deref())?, false),
     };
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
+    note_home(config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let doorways = Doorways { engine, metrics: Arc::new(metrics) };
+    let doorways = Doorways { engine: engine.clone(), metrics: Arc::new(metrics) };
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let idle = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        closed = until_idle::wait(config, &engine) => Some(closed),
+    };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
@@ -142,7 +150,8 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<()> 
     if !given {
         remove_socket(&config.socket);
     }
-    Ok(())
+    // The lock is kept until the process ends: whoever waits for it finds nobody and starts anew.
+    Ok(idle.map(std::mem::forget).is_some())
 }
 
 /// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.
@@ -153,6 +162,17 @@ fn inherited() -> Option<std::os::unix::net::UnixListener> {
     let listener = unsafe { std::os::unix::net::UnixListener::from_raw_fd(fd) };
     listener.set_nonblocking(true).ok()?;
     Some(listener)
+}
+
+/// In the root: which network namespace of which boot is served here. It tells callers elsewhere from callers who miss
+/// a daemon that is down.
+pub const HOME: &str = "home";
+
+fn note_home(config: &Config) -> Result<()> {
+    let (home, _) = namespace::inodes(None);
+    let path = config.root.join(HOME);
+    let text = format!("{home} {}\n", namespace::boot());
+    std::fs::write(&path, text).map_err(|error| Error::os(format!("write {}", path.display()), &error))
 }
 
 fn remove_socket(path: &Path) {

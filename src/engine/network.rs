@@ -18,7 +18,7 @@ use std::{net::IpAddr, sync::Arc};
 
 pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> Result<Decision> {
     let (name, driver) = named(state, request)?;
-    let (id, mut warnings) = (random_id()?, Vec::new());
+    let (id, mut warnings) = (id(state, request)?, Vec::new());
     let (v4, v6) = families(request, driver)?;
     let pools = pools::decide(state, world, request, driver, (v4, v6), &mut warnings)?;
     let settings = settings(state, world, request, driver, id, &pools)?;
@@ -42,6 +42,16 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
     let told = event(&world.now, "network", "create", id, &name, "call");
     let change = Change::Network { before: None, after: Some(Arc::new(network)) };
     Ok(Decision::new(vec![change], reply).with_event(told))
+}
+
+fn id(state: &State, request: &NetworkCreate) -> Result<Id> {
+    let id = request.id.map_or_else(random_id, Ok)?;
+    match state.view.networks.get(&id) {
+        Some(holder) => {
+            Err(Error::conflict(format!("network id {} is already in use by {}", id.short(), holder.name)))
+        }
+        None => Ok(id),
+    }
 }
 
 fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
@@ -187,11 +197,12 @@ pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decis
     Ok(Decision::new(vec![Change::Network { before: Some(network), after: None }], reply).with_event(told))
 }
 
-/// The networks that are always there, made at the first start.
+/// The networks that are always there (but for `bridge`, if it is not wanted), made at the first start.
 pub fn predefined(state: &State, world: &mut World<'_>) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     for name in crate::model::network::PREDEFINED {
-        if state.view.network_named(name).is_some() {
+        let unwanted = name == "bridge" && !state.settings.default_bridge;
+        if unwanted || state.view.network_named(name).is_some() {
             continue;
         }
         let (driver, pools, settings) = match name {

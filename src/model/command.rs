@@ -65,12 +65,21 @@ commands! {
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
     "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
     "System.Dump" SystemDump(Nothing) -> serde_json::Value;
+    "System.Namespace" SystemNamespace(Namespace) -> super::reply::NamespaceInfo;
 }
 
 /// No arguments: `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Asks whether caller and daemon mean the same namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Namespace {
+    /// A network namespace, by its path.
+    pub path: Option<PathBuf>,
+}
 
 /// An object by name, full id or unique beginning of its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +100,9 @@ pub struct Filters {
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkCreate {
     pub name: String,
+    /// Chosen by the caller (runtimes have ids of their own); else random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
     pub internal: bool,

@@ -104,6 +104,7 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
     }
     Ok(NetworkCreate {
         name: body.name,
+        id: None,
         driver: Some(driver),
         pools: body.ipam.config.iter().map(pool).collect::<Result<_>>()?,
         internal: body.internal,

@@ -75,6 +75,7 @@ fn request(args: &CreateArgs) -> Result<NetworkCreate> {
     refuse_swarm(args)?;
     Ok(NetworkCreate {
         name: args.name.clone(),
+        id: None,
         driver: Some(driver(&args.driver)?),
         pools: pools::paired(&args.pools)?,
         internal: args.internal.unwrap_or(false),
