@@ -13,4 +13,5 @@ mod schema;
 mod serve;
 
 pub use metrics::Metrics;
+pub use plugin::SOCKET as PLUGIN_SOCKET;
 pub use serve::{Doorways, serve};

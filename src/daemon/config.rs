@@ -28,6 +28,7 @@ struct File {
     root: Option<PathBuf>,
     run: Option<PathBuf>,
     socket: Option<PathBuf>,
+    plugin_socket: Option<String>,
     instance: Option<String>,
     group: Option<String>,
     address_pools: Vec<PoolLine>,
@@ -50,6 +51,8 @@ pub struct Config {
     pub root: PathBuf,
     pub run: PathBuf,
     pub socket: PathBuf,
+    /// A second socket, where an engine looks for us as its plugin.
+    pub plugin_socket: Option<PathBuf>,
     pub instance: String,
     pub group: Option<String>,
     pub default_bridge_names: bool,
@@ -76,6 +79,12 @@ impl Config {
             root: absolute(options.root.or(file.root).unwrap_or_else(|| "/var/lib/pontoon".into()))?,
             socket: absolute(options.socket.or(file.socket).unwrap_or_else(|| run.join("pontoon.sock")))?,
             run: absolute(run)?,
+            plugin_socket: match file.plugin_socket.as_deref() {
+                _ if options.while_used.is_some() => None,
+                None => (instance == "default").then(|| crate::api::PLUGIN_SOCKET.into()),
+                Some("") => None,
+                Some(path) => Some(absolute(path.into())?),
+            },
             instance,
             // One caller's instance is nobody else's.
             group: options.while_used.is_none().then_some(file.group.unwrap_or_else(|| "pontoon".to_owned())),

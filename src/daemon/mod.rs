@@ -135,6 +135,8 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<bool
     note_home(config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let doorways = Doorways { engine: engine.clone(), metrics: Arc::new(metrics) };
+    let as_plugin =
+        config.plugin_socket.as_deref().filter(|path| listen_as_plugin(path, &doorways, &stopped));
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -146,12 +148,30 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<bool
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
+    as_plugin.into_iter().for_each(remove_socket);
     // A socket that systemd made stays: it starts us again when somebody calls.
     if !given {
         remove_socket(&config.socket);
     }
     // The lock is kept until the process ends: whoever waits for it finds nobody and starts anew.
     Ok(idle.map(std::mem::forget).is_some())
+}
+
+/// The same doorways once more, where an engine looks for plugins. Without it everything else works: a failure is only said.
+fn listen_as_plugin(path: &Path, doorways: &Doorways, stopped: &tokio::sync::watch::Receiver<bool>) -> bool {
+    let listener = listen(path, "root").and_then(|listener| {
+        tokio::net::UnixListener::from_std(listener).map_err(|error| Error::os("listen as a plugin", &error))
+    });
+    match listener {
+        Ok(listener) => {
+            tokio::spawn(api::serve(listener, doorways.clone(), stopped.clone()));
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "we are not found as a plugin");
+            false
+        }
+    }
 }
 
 /// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.
@@ -164,15 +184,18 @@ fn inherited() -> Option<std::os::unix::net::UnixListener> {
     Some(listener)
 }
 
-/// In the root: which network namespace of which boot is served here. It tells callers elsewhere from callers who miss
-/// a daemon that is down.
-pub const HOME: &str = "home";
+/// Which network namespace of which boot is served here, beside the socket and in the root, which outlives a service's
+/// run folder: it tells callers elsewhere from callers who miss a daemon that is down.
+fn notes(config: &Config) -> Vec<std::path::PathBuf> {
+    let folders = [Some(config.root.as_path()), config.socket.parent()];
+    folders.into_iter().flatten().map(|folder| folder.join("home")).collect()
+}
 
 fn note_home(config: &Config) -> Result<()> {
     let (home, _) = namespace::inodes(None);
-    let path = config.root.join(HOME);
     let text = format!("{home} {}\n", namespace::boot());
-    std::fs::write(&path, text).map_err(|error| Error::os(format!("write {}", path.display()), &error))
+    let failed = |path: &Path, error| Error::os(format!("write {}", path.display()), &error);
+    notes(config).iter().try_for_each(|path| std::fs::write(path, &text).map_err(|error| failed(path, error)))
 }
 
 fn remove_socket(path: &Path) {

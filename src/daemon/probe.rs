@@ -49,6 +49,7 @@ impl Probe for Inside {
             resident_memory: seen.resident_memory,
             open_files: seen.open_files,
             open_files_limit: seen.open_files_limit,
+            memory: seen.memory,
             address_pools: self.pools.clone(),
             features: doctor::features(),
         }

@@ -58,8 +58,8 @@ fn close(lock: &Path) -> Option<Closed> {
 
 /// Takes the ledger and empty folders away; whatever else somebody put there stays.
 pub fn vanish(config: &Config) {
-    let files = [config.root.join("state.redb"), config.root.join(super::HOME), config.run.join("log")];
-    for file in files.iter().filter(|file| file.exists()) {
+    let files = [config.root.join("state.redb"), config.run.join("log")];
+    for file in files.iter().chain(&super::notes(config)).filter(|file| file.exists()) {
         told(file, fs::remove_file(file));
     }
     for folder in [&config.root, &config.run] {

@@ -1,37 +1,55 @@
 //! Start and stop. At start promises are read, the kernel is observed, and the difference is applied: by the same
 //! code as every call. Running sandboxes notice nothing. At the end, with no sandbox left, the kernel is left as found.
-use super::{change::Change, decide::event, network::predefined, undo, view::View, writer::Writer};
+use super::{
+    change::{self, Change, files_gone},
+    decide::event,
+    network::predefined,
+    undo,
+    view::View,
+    writer::Writer,
+};
 use crate::{
     error::Result,
     ipam::Intervals,
     model::{
-        Id, Sandbox, Volume,
+        Id, Name, Sandbox, Volume,
         kernel::{Item, Op},
         sandbox::Netns,
     },
     plan,
-    store::{Contents, Write},
+    store::{Contents, Table, Write},
 };
 use std::{collections::HashSet, sync::Arc};
 
 pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
-    let mut dead = load(writer, contents);
+    let (boot, removed) = (writer.host.boot()?, contents.removed.clone());
+    let noted = contents.boot.as_ref() == Some(&boot);
+    let mut dead = load(writer, contents, &boot);
     let gone = release_dead(writer, &dead).unwrap_or_else(|error| {
         // The living are served all the same; the writer tries again.
         tracing::error!(%error, "sandboxes have ended but could not be released yet");
         writer.late.extend(dead.drain(..).map(|(sandbox, cause)| (sandbox.id, cause)));
         Vec::new()
     });
+    if !noted && let Err(error) = note_boot(writer, &boot) {
+        tracing::error!(%error, "which boot of the host this is will be noted with the next promise");
+    }
     make_predefined(writer)?;
+    let (again, removed): (Vec<_>, Vec<_>) =
+        removed.into_iter().partition(|name| writer.state.view.volumes.contains_key(name));
+    if !again.is_empty() {
+        again.iter().for_each(|name| finish_removal(writer, name));
+        writer.withdraw(Vec::new())?;
+    }
+    let old = super::volume::forget_old_mounts(&writer.state, &boot);
+    commit(writer, &old)?;
     for volume in writer.state.view.volumes.values() {
         writer.volumes.create(volume)?;
     }
     // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
     reconcile(writer)?;
-    for volume in gone {
-        writer.volumes.remove(&volume.name)?;
-    }
+    gone.iter().map(|volume| &volume.name).chain(&removed).for_each(|name| finish_removal(writer, name));
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
         writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));
@@ -39,8 +57,23 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     Ok(())
 }
 
+/// Once nobody of an earlier boot is promised any more.
+fn note_boot(writer: &mut Writer, boot: &str) -> Result<()> {
+    let value = Some(change::json(&boot)?);
+    writer.withdraw(vec![Write { table: Table::Boot, key: "boot".to_owned(), value }])
+}
+
+/// Takes the files of a volume away that is promised no more: a crash may have come between both.
+fn finish_removal(writer: &mut Writer, name: &Name) {
+    match writer.volumes.remove(name) {
+        Ok(()) => writer.owed.push(files_gone(name)),
+        Err(error) => tracing::error!(volume = %name, %error, "it is removed, but its files are still there"),
+    }
+}
+
 /// Enters all promises; returns the sandboxes that have ended meanwhile, with the cause.
-fn load(writer: &mut Writer, contents: Contents) -> Vec<(Arc<Sandbox>, String)> {
+fn load(writer: &mut Writer, contents: Contents, boot: &str) -> Vec<(Arc<Sandbox>, String)> {
+    let rebooted = contents.boot.is_some_and(|then| then != boot);
     let networks =
         contents.networks.into_iter().map(|n| Change::Network { before: None, after: Some(Arc::new(n)) });
     let volumes =
@@ -55,7 +88,12 @@ fn load(writer: &mut Writer, contents: Contents) -> Vec<(Arc<Sandbox>, String)> 
     writer.state.books.resume(sandboxes.iter());
     let mut dead = Vec::new();
     for sandbox in sandboxes {
-        if let Some(cause) = ended(writer, &sandbox) {
+        // No namespace and no process outlives its boot, even if a number of theirs has come again.
+        let cause = match rebooted {
+            true => Some("the host was started anew".to_owned()),
+            false => ended(writer, &sandbox),
+        };
+        if let Some(cause) = cause {
             dead.push((Arc::new(sandbox), cause));
         }
     }
@@ -125,7 +163,7 @@ fn make_predefined(writer: &mut Writer) -> Result<()> {
 }
 
 fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
-    let writes: Vec<Write> = changes.iter().map(Change::write).collect::<Result<_>>()?;
+    let writes = change::writes(changes)?;
     for change in changes {
         change.show(&mut writer.state.view);
         change.book(&mut writer.state.books);
@@ -145,6 +183,7 @@ pub fn wanted(writer: &Writer) -> Vec<Item> {
     let mut items = plan::constant();
     items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, strict)));
+    items.extend(view.volumes.values().flat_map(|volume| plan::volume::items(volume)));
     items
 }
 

@@ -1,7 +1,7 @@
 //! Carries promised changes out in the kernel and the files, undoes what cannot be, and answers.
 use super::{
     Answer,
-    change::Change,
+    change::{self, Change, files_gone},
     decide::Decision,
     ends::End,
     undo,
@@ -17,7 +17,6 @@ use crate::{
         kernel::{Item, Op},
     },
     plan,
-    store::Write,
 };
 use std::sync::Arc;
 
@@ -96,8 +95,7 @@ impl Writer {
             };
             changes = decision.changes.clone();
             self.enter(&decision);
-            let writes: Result<Vec<Write>> = changes.iter().map(Change::write).collect();
-            if let Err(error) = writes.and_then(|writes| self.commit(writes)) {
+            if let Err(error) = change::writes(&changes).and_then(|writes| self.commit(writes)) {
                 undo::forget(&mut self.state, changes);
                 return answer(Err(error));
             }
@@ -124,6 +122,10 @@ impl Writer {
     /// writer's own view will not do: decisions that come later in the batch are in it already.
     pub(super) fn apply_from(&mut self, from: &View, changes: &[Change]) -> Result<Applied> {
         for volume in changes.iter().filter_map(volume_after) {
+            // Removed in this very batch: a restart would take the new one's files for the old one's.
+            if self.owed.contains(&files_gone(&volume.name)) {
+                self.withdraw(Vec::new())?;
+            }
             self.volumes.create(&volume)?;
         }
         let ops = self.ops(from, changes);
@@ -136,6 +138,7 @@ impl Writer {
         for change in changes {
             if let Change::Volume { before: Some(volume), after: None } = change {
                 self.volumes.remove(&volume.name)?;
+                self.owed.push(files_gone(&volume.name));
             }
         }
         Ok(applied)
@@ -151,7 +154,7 @@ impl Writer {
             // Forwarding stays until we leave; a volume stays mounted while others use it.
             Op::Remove(Item::Forwarding(_)) => false,
             Op::Remove(Item::VolumeMount(mount)) => {
-                Name::parse(&mount.volume).is_ok_and(|name| to.users(&name).is_empty())
+                Name::parse(&mount.volume).is_ok_and(|name| !to.is_used(&name))
             }
             _ => true,
         });
@@ -164,6 +167,7 @@ impl Writer {
         match change {
             Change::Network { after: Some(network), .. } => plan::network::items(network),
             Change::Sandbox { after: Some(sandbox), .. } => plan::sandbox::items(sandbox, view, strict),
+            Change::Volume { after: Some(volume), .. } => plan::volume::items(volume),
             _ => Vec::new(),
         }
     }

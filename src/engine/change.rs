@@ -2,7 +2,7 @@
 use super::{books::Books, view::View};
 use crate::{
     error::{Error, Result},
-    model::{Network, Sandbox, Volume},
+    model::{Name, Network, Sandbox, Volume},
     store::{Table, Write},
 };
 use std::sync::Arc;
@@ -24,29 +24,26 @@ impl Change {
     }
 
     /// The record that makes it durable.
-    pub fn write(&self) -> Result<Write> {
-        fn json<T: serde::Serialize>(value: &Option<Arc<T>>) -> Result<Option<Vec<u8>>> {
-            let encode =
-                |v: &Arc<T>| serde_json::to_vec(v).map_err(|e| Error::internal("write a record").because(e));
-            value.as_ref().map(encode).transpose()
+    fn write(&self) -> Result<Write> {
+        fn one<T: serde::Serialize>(
+            table: Table,
+            key: impl Fn(&T) -> String,
+            before: &Option<Arc<T>>,
+            after: &Option<Arc<T>>,
+        ) -> Result<Write> {
+            let key = after.as_ref().or(before.as_ref()).map(|record| key(record)).unwrap_or_default();
+            Ok(Write { table, key, value: after.as_ref().map(|record| json(&**record)).transpose()? })
         }
-        let either = |key: Option<String>| key.unwrap_or_default();
         Ok(match self {
-            Change::Network { before, after } => Write {
-                table: Table::Networks,
-                key: either(after.as_ref().or(before.as_ref()).map(|network| network.id.to_string())),
-                value: json(after)?,
-            },
-            Change::Sandbox { before, after } => Write {
-                table: Table::Sandboxes,
-                key: either(after.as_ref().or(before.as_ref()).map(|sandbox| sandbox.id.to_string())),
-                value: json(after)?,
-            },
-            Change::Volume { before, after } => Write {
-                table: Table::Volumes,
-                key: either(after.as_ref().or(before.as_ref()).map(|volume| volume.name.to_string())),
-                value: json(after)?,
-            },
+            Change::Network { before, after } => {
+                one(Table::Networks, |network| network.id.to_string(), before, after)?
+            }
+            Change::Sandbox { before, after } => {
+                one(Table::Sandboxes, |sandbox| sandbox.id.to_string(), before, after)?
+            }
+            Change::Volume { before, after } => {
+                one(Table::Volumes, |volume| volume.name.to_string(), before, after)?
+            }
         })
     }
 
@@ -81,4 +78,42 @@ impl Change {
             Change::Volume { .. } => {}
         }
     }
+}
+
+/// A record's value.
+pub fn json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Error::internal("write a record").because(error))
+}
+
+/// The files of this volume are gone.
+pub fn files_gone(name: &Name) -> Write {
+    Write { table: Table::Removed, key: name.to_string(), value: None }
+}
+
+/// All records of these changes, in order. The name of a removed volume stays noted until its files are gone as well,
+/// also if a new volume gets that name in the same commit.
+pub fn writes<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<Vec<Write>> {
+    let (mut all, mut removed) = (Vec::new(), Vec::new());
+    for change in changes {
+        all.push(change.write()?);
+        match change {
+            Change::Volume { before: Some(volume), after: None } => {
+                let value = Some(json(&volume.name)?);
+                all.push(Write { table: Table::Removed, key: volume.name.to_string(), value });
+                removed.push(&volume.name);
+            }
+            Change::Volume { before: None, after: Some(volume) } if !removed.contains(&&volume.name) => {
+                all.push(files_gone(&volume.name));
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// The same for changes that are taken back: what was begun is undone already.
+pub fn withdrawals<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Result<Vec<Write>> {
+    let mut all = writes(changes)?;
+    all.iter_mut().filter(|write| write.table == Table::Removed).for_each(|write| write.value = None);
+    Ok(all)
 }

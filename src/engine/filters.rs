@@ -41,12 +41,14 @@ impl<'a> Filter<'a> {
         self.filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
     }
 
-    /// Every `k` or `k=v` is among the labels.
+    /// Every `k` or `k=v` of `label` is among the labels, and none of `label!`.
     fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.filters.get("label").into_iter().flatten().all(|wanted| match wanted.split_once('=') {
+        let has = |wanted: &String| match wanted.split_once('=') {
             Some((key, value)) => labels.get(key).is_some_and(|v| v == value),
             None => labels.contains_key(wanted),
-        })
+        };
+        let mut unwanted = self.filters.get("label!").into_iter().flatten();
+        self.filters.get("label").into_iter().flatten().all(has) && !unwanted.any(has)
     }
 
     pub fn network(&self, view: &View, network: &Network) -> bool {
@@ -74,7 +76,7 @@ impl<'a> Filter<'a> {
     }
 
     pub fn volume(&self, view: &View, volume: &Volume) -> bool {
-        let unused = view.users(&volume.name).is_empty();
+        let unused = !view.is_used(&volume.name);
         self.any("name", |v| volume.name.as_str().contains(v))
             && self.any("driver", |v| volume.driver == v)
             && self.labels(&volume.labels)
@@ -91,14 +93,14 @@ pub fn boolean(text: &str) -> Result<bool> {
     }
 }
 
-/// The moment that `until` names, as RFC 3339: itself, or a duration ago (`10m`, `1h30m`, `24h`, `45s`).
-pub fn moment(text: &str) -> Result<String> {
+/// The moment that `until` names: itself, or a duration ago (`10m`, `1h30m`, `24h`, `45s`).
+pub fn moment(text: &str) -> Result<jiff::Timestamp> {
     let bad = || {
         Error::invalid(format!("invalid filter until={text}: give a time (RFC 3339) or a duration like 24h"))
     };
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Ok(time.to_string());
+        return Ok(time);
     }
     let ago: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
-    jiff::Timestamp::now().checked_sub(ago).map(|time| time.to_string()).map_err(|_| bad())
+    jiff::Timestamp::now().checked_sub(ago).map_err(|_| bad())
 }

@@ -5,12 +5,24 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Command, Reply, Volume,
-        command::{Filters, SandboxCreate, VolumePrune, VolumeRemove, Which},
+        command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
         reply::{Df, DfCount, Pruned, VolumeUsage},
     },
 };
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
+
+/// Who prunes at the moment: one of a kind, so that each reports what it removed itself.
+#[derive(Default)]
+pub struct Pruning {
+    networks: Mutex<()>,
+    volumes: Mutex<()>,
+}
+
+fn alone(kind: &Mutex<()>) -> Result<MutexGuard<'_, ()>> {
+    kind.try_lock().ok_or_else(|| Error::conflict("a prune operation is already running: wait for its end"))
+}
 
 /// Told what is being done; false: stop.
 pub type Progress<'a> = dyn Fn(&str) -> bool + 'a;
@@ -19,12 +31,12 @@ impl Engine {
     /// None: not a slow command.
     pub(super) fn housekeeping(&self, command: &Command, progress: &Progress<'_>) -> Option<Result<Reply>> {
         Some(match command {
-            Command::SandboxCreate(request) => {
-                let far = self.far_volumes(request);
+            Command::SandboxCreate(_) | Command::VolumeMount(_) => {
+                let far = self.far_volumes(command);
                 if far.is_empty() {
                     return None;
                 }
-                self.create_on_far_volumes(command.clone(), &far)
+                self.do_on_far_volumes(command.clone(), &far)
             }
             Command::SystemDf(_) => self.df(progress).map(Reply::Df),
             Command::VolumePrune(request) => self.prune_volumes(request, progress).map(Reply::Pruned),
@@ -35,15 +47,21 @@ impl Engine {
         })
     }
 
-    /// Volumes that a new sandbox is the first to use and whose mounting waits for another machine.
-    pub(super) fn far_volumes(&self, request: &SandboxCreate) -> Vec<Arc<Volume>> {
-        if request.mounts.is_empty() {
+    /// Volumes that a command may be the first to use and whose mounting waits for another machine.
+    pub(super) fn far_volumes(&self, command: &Command) -> Vec<Arc<Volume>> {
+        let named: Vec<&str> = match command {
+            Command::SandboxCreate(request) => {
+                let volumes = request.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+                volumes.filter_map(|mount| mount.source.as_deref()).collect()
+            }
+            Command::VolumeMount(request) => vec![&request.name],
+            _ => Vec::new(),
+        };
+        if named.is_empty() {
             return Vec::new();
         }
         let view = self.view();
-        let named =
-            request.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
-        let volumes = named.filter_map(|name| view.volumes.get(name).cloned());
+        let volumes = named.into_iter().filter_map(|name| view.volumes.get(name).cloned());
         let far = |volume: &Arc<Volume>| {
             volume.options.get("type").is_some_and(|kind| !matches!(kind.as_str(), "tmpfs" | "none" | "bind"))
         };
@@ -51,8 +69,8 @@ impl Engine {
     }
 
     /// The writer never waits for a file server: what it needs is mounted here first, and taken down again if the
-    /// sandbox does not come to be.
-    fn create_on_far_volumes(&self, command: Command, far: &[Arc<Volume>]) -> Result<Reply> {
+    /// command is refused.
+    fn do_on_far_volumes(&self, command: Command, far: &[Arc<Volume>]) -> Result<Reply> {
         for volume in far {
             self.volumes.mount(volume)?;
         }
@@ -60,7 +78,7 @@ impl Engine {
         self.submit(command, Box::new(move |reply| drop(send.send(reply))));
         let reply = receive.recv().unwrap_or_else(|_| Err(Error::unavailable("the daemon is stopping")));
         if reply.is_err() {
-            for volume in far.iter().filter(|volume| self.view().users(&volume.name).is_empty()) {
+            for volume in far.iter().filter(|volume| !self.view().is_used(&volume.name)) {
                 self.volumes.unmount(volume)?;
             }
         }
@@ -80,7 +98,8 @@ impl Engine {
         let mut volumes: Vec<_> = view.volumes.values().collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         for volume in volumes {
-            let (users, size) = (view.users(&volume.name).len(), self.size(volume, progress)?);
+            let users = view.users(&volume.name).len() + volume.mounts.len();
+            let size = self.size(volume, progress)?;
             let bytes = size.unwrap_or(0);
             df.size += bytes;
             if users == 0 {
@@ -116,13 +135,19 @@ impl Engine {
 
     fn prune_volumes(&self, request: &VolumePrune, progress: &Progress<'_>) -> Result<Pruned> {
         let chosen = Filters { filters: request.filters.clone() };
-        let filter = filters::Filter::parse(&chosen, &["label", "name"])?;
+        let filter = filters::Filter::parse(&chosen, &["label", "label!", "name"])?;
+        let _alone = alone(&self.pruning.volumes)?;
         let view = self.view();
         let mut pruned = Pruned::default();
-        let unused = |volume: &Arc<Volume>| view.users(&volume.name).is_empty();
+        let unused = |volume: &Arc<Volume>| !view.is_used(&volume.name);
         let mut volumes: Vec<_> = view.volumes.values().filter(|v| filter.volume(&view, v)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         for volume in volumes.into_iter().filter(|volume| unused(volume)) {
+            if volume.options.contains_key("type") {
+                let name = &volume.name;
+                pruned.kept.push(format!("{name} has mount options: `pontoon volume rm {name}` removes it"));
+                continue;
+            }
             if !volume.anonymous && !request.all {
                 pruned.kept.push(format!("{} is named: -a prunes named ones too", volume.name));
                 continue;
@@ -141,7 +166,8 @@ impl Engine {
     }
 
     fn prune_networks(&self, request: &Filters, progress: &Progress<'_>) -> Result<Pruned> {
-        let filter = filters::Filter::parse(request, &["label", "name", "until"])?;
+        let filter = filters::Filter::parse(request, &["label", "label!", "name", "until"])?;
+        let _alone = alone(&self.pruning.networks)?;
         let until = request.filters.get("until").and_then(|values| values.first());
         let until = until.map(|text| filters::moment(text)).transpose()?;
         let view = self.view();
@@ -150,7 +176,8 @@ impl Engine {
         networks.sort_by(|a, b| a.name.cmp(&b.name));
         let free = |n: &&Arc<crate::model::Network>| !n.predefined() && view.member_count(n.id) == 0;
         for network in networks.into_iter().filter(free) {
-            if until.as_ref().is_some_and(|until| network.created > *until) {
+            let created = network.created.parse::<jiff::Timestamp>().ok();
+            if until.is_some_and(|until| created.is_none_or(|created| created > until)) {
                 continue;
             }
             progress(&format!("removing network {}", network.name));

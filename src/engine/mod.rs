@@ -102,6 +102,7 @@ pub struct Engine {
     resolvers: Arc<dyn Resolvers>,
     probe: Arc<dyn Probe>,
     volumes: Arc<dyn Volumes>,
+    pruning: Arc<housekeeping::Pruning>,
     root: PathBuf,
     settings: Settings,
 }
@@ -115,6 +116,7 @@ impl Engine {
             events: parts.events.clone(),
             resolvers: parts.resolvers.clone(),
             volumes: parts.volumes.clone(),
+            pruning: Arc::default(),
             root: parts.root.clone(),
             settings: parts.settings.clone(),
             probe,
@@ -137,8 +139,8 @@ impl Engine {
     /// Does it take long (sizes, many removals)? Then it wants a thread of its own.
     pub fn is_slow(&self, command: &Command) -> bool {
         use Command::*;
-        if let SandboxCreate(request) = command {
-            return !self.far_volumes(request).is_empty();
+        if let SandboxCreate(_) | VolumeMount(_) = command {
+            return !self.far_volumes(command).is_empty();
         }
         matches!(command, SystemDf(_) | SystemDoctor(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_))
     }

@@ -78,7 +78,7 @@ pub fn anonymous(view: &View, sandbox: &Sandbox) -> Vec<Change> {
     let volumes = volumes_of(sandbox).into_iter().filter_map(|name| view.volumes.get(&name).cloned());
     let alone = |name: &Name| view.users(name).iter().all(|user| user.id == sandbox.id);
     volumes
-        .filter(|volume| volume.anonymous && alone(&volume.name))
+        .filter(|volume| volume.anonymous && volume.mounts.is_empty() && alone(&volume.name))
         .map(|volume| Change::Volume { before: Some(volume), after: None })
         .collect()
 }
@@ -86,12 +86,20 @@ pub fn anonymous(view: &View, sandbox: &Sandbox) -> Vec<Change> {
 /// Refuses the removal of a volume that is in use, and names the users.
 pub fn must_be_unused(view: &View, volume: &Volume) -> Result<()> {
     let users: Vec<String> = view.users(&volume.name).iter().map(|user| user.name.to_string()).collect();
-    match users.is_empty() {
-        true => Ok(()),
-        false => Err(Error::conflict(format!(
+    if !users.is_empty() {
+        return Err(Error::conflict(format!(
             "volume {} is in use by sandbox {}: remove it first",
             volume.name,
             users.join(", ")
+        )));
+    }
+    match volume.mounts.keys().next() {
+        None => Ok(()),
+        Some(first) => Err(Error::conflict(format!(
+            "volume {} is in use by a runtime ({} mounts, the first is {first}): remove its containers first, or give \
+             the mounts back with POST /Volume.Unmount",
+            volume.name,
+            volume.mounts.len(),
         ))),
     }
 }

@@ -1,6 +1,11 @@
 //! Taking a decision back: out of the writer's state, and, if it was begun, out of the kernel and the ledger.
-use super::{change::Change, decide::State, view::View, writer::Writer};
-use crate::{error::Error, host::Leaving, store::Write};
+use super::{
+    change::{self, Change},
+    decide::State,
+    view::View,
+    writer::Writer,
+};
+use crate::{error::Error, host::Leaving};
 
 /// Out of the writer's own state.
 pub fn forget(state: &mut State, changes: Vec<Change>) {
@@ -35,9 +40,8 @@ pub fn withdraw(
             Vec::new()
         }
     };
-    let withdrawn = back(later).into_iter().chain(back(changes));
-    let writes: Result<Vec<Write>, Error> = withdrawn.map(|change| change.write()).collect();
-    if let Err(third) = writes.and_then(|writes| writer.withdraw(writes)) {
+    let withdrawn: Vec<Change> = back(later).into_iter().chain(back(changes)).collect();
+    if let Err(third) = change::withdrawals(&withdrawn).and_then(|writes| writer.withdraw(writes)) {
         error = error.because(format!("and withdrawing the promise failed: {third}"));
     }
     (error, leaving)

@@ -58,6 +58,10 @@ impl View {
     pub fn users(&self, volume: &Name) -> Vec<Arc<Sandbox>> {
         self.named(self.users.get(volume))
     }
+    /// Does a sandbox or a runtime have it mounted?
+    pub fn is_used(&self, volume: &Name) -> bool {
+        self.users.contains_key(volume) || self.volumes.get(volume).is_some_and(|v| !v.mounts.is_empty())
+    }
     fn named(&self, ids: Option<&HashTrieSetSync<Id>>) -> Vec<Arc<Sandbox>> {
         let ids = ids.into_iter().flat_map(HashTrieSetSync::iter);
         let mut sandboxes: Vec<_> = ids.filter_map(|id| self.sandboxes.get(id)).cloned().collect();

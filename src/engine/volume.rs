@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     model::{
         Name, Reply, Volume,
-        command::{VolumeCreate, VolumeRemove},
+        command::{VolumeCreate, VolumeMount, VolumeRemove},
         reply::{Removed, VolumeInfo},
         volume::{LocalOptions, check_name},
     },
@@ -22,10 +22,7 @@ pub fn create(state: &State, world: &World<'_>, request: &VolumeCreate, root: &P
         Some(name) => name.clone(),
         None => random_id()?.to_string(),
     };
-    let info = |volume: &Volume| {
-        let users = state.view.users(&volume.name).iter().map(|user| user.name.clone()).collect();
-        Reply::Volume(VolumeInfo::of(volume, mountpoint(root, &volume.name), users))
-    };
+    let info = |volume: &Volume| info(state, root, volume);
     if let Some(volume) = state.view.volumes.get(name.as_str()) {
         let driver = request.driver.as_deref().is_none_or(|driver| driver == volume.driver);
         let labels = request.labels.is_empty() || request.labels == volume.labels;
@@ -45,6 +42,11 @@ pub fn create(state: &State, world: &World<'_>, request: &VolumeCreate, root: &P
     let reply = info(&volume);
     let told = event(&world.now, "volume", "create", &volume.name, &volume.name, "call");
     Ok(Decision::new(vec![Change::Volume { before: None, after: Some(volume) }], reply).with_event(told))
+}
+
+fn info(state: &State, root: &Path, volume: &Volume) -> Reply {
+    let users = state.view.users(&volume.name).iter().map(|user| user.name.clone()).collect();
+    Reply::Volume(VolumeInfo::of(volume, mountpoint(root, &volume.name), users))
 }
 
 /// A new volume, checked.
@@ -70,6 +72,7 @@ pub fn make(
         options: options.clone(),
         labels: labels.clone(),
         anonymous,
+        mounts: Map::new(),
     }))
 }
 
@@ -91,6 +94,47 @@ pub fn remove(state: &State, world: &World<'_>, request: &VolumeRemove) -> Resul
     must_be_unused(&state.view, &volume)?;
     let told = event(&world.now, "volume", "remove", &volume.name, &volume.name, "call");
     Ok(Decision::new(vec![Change::Volume { before: Some(volume), after: None }], reply).with_event(told))
+}
+
+/// A runtime takes a volume, or gives it back (`mounted` false).
+pub fn mount(
+    state: &State,
+    world: &mut World<'_>,
+    request: &VolumeMount,
+    mounted: bool,
+    root: &Path,
+) -> Result<Decision> {
+    if request.id.is_empty() {
+        return Err(Error::invalid(format!(
+            "a mount of volume {} needs a number: id is empty",
+            request.name
+        )));
+    }
+    let before = state.view.find_volume(&request.name)?;
+    if before.mounts.contains_key(&request.id) == mounted {
+        return Ok(Decision::only(info(state, root, &before)));
+    }
+    let mut after = Volume::clone(&before);
+    match mounted {
+        true => drop(after.mounts.insert(request.id.clone(), world.host.boot()?)),
+        false => drop(after.mounts.remove(&request.id)),
+    }
+    let (reply, action) = (info(state, root, &after), if mounted { "mount" } else { "unmount" });
+    let told = event(&world.now, "volume", action, &after.name, &after.name, "call");
+    let change = Change::Volume { before: Some(before), after: Some(Arc::new(after)) };
+    Ok(Decision::new(vec![change], reply).with_event(told))
+}
+
+/// Mounts of an earlier boot are no more.
+pub fn forget_old_mounts(state: &State, boot: &str) -> Vec<Change> {
+    let old = |volume: &&Arc<Volume>| volume.mounts.values().any(|of| of != boot);
+    let volumes = state.view.volumes.values().filter(old);
+    let forget = |volume: &Arc<Volume>| {
+        let mut after = Volume::clone(volume);
+        after.mounts.retain(|_, of| of == boot);
+        Change::Volume { before: Some(volume.clone()), after: Some(Arc::new(after)) }
+    };
+    volumes.map(forget).collect()
 }
 
 /// `<root>/volumes/<name>/_data`

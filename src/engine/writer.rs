@@ -2,8 +2,7 @@
 use super::{
     Answer, Events, Published, Resolvers, Settings, Volumes,
     books::Books,
-    boot,
-    change::Change,
+    boot, change,
     decide::{Decision, State, World},
     ends::Ends,
     network, sandbox, undo,
@@ -78,7 +77,7 @@ pub(super) struct Writer {
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
     /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
-    owed: Vec<Write>,
+    pub owed: Vec<Write>,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -177,9 +176,8 @@ impl Writer {
     /// Commits decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
-        let writes: Result<Vec<Write>> = changes.map(Change::write).collect();
         let mut anew = Vec::new();
-        match writes.and_then(|writes| self.commit(writes)) {
+        match change::writes(changes).and_then(|writes| self.commit(writes)) {
             Ok(()) => {
                 for Staged { origin, answer, .. } in self.carry_out(staged) {
                     match origin {
@@ -298,6 +296,8 @@ impl Writer {
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),
+            Command::VolumeMount(request) => volume::mount(state, world, request, true, &root),
+            Command::VolumeUnmount(request) => volume::mount(state, world, request, false, &root),
             other => Err(Error::internal(format!("{} is not for the writer", other.method()))),
         })
     }

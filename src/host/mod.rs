@@ -34,6 +34,9 @@ pub trait Host: Send {
     /// Inode of the network namespace at `path`; an error if it is none, or the host's own.
     fn namespace(&mut self, path: &Path) -> Result<u64>;
 
+    /// A name for the time since this kernel started, which no later start has (random(4), boot_id).
+    fn boot(&mut self) -> Result<String>;
+
     /// The process with this number, as it can be recognised later. Not found: it is gone.
     fn process(&mut self, pid: u32) -> Result<Process>;
 

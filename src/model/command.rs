@@ -60,6 +60,8 @@ commands! {
     "Volume.List" VolumeList(Filters) -> Vec<super::reply::VolumeInfo>;
     "Volume.Inspect" VolumeInspect(Which) -> super::reply::VolumeInfo;
     "Volume.Remove" VolumeRemove(VolumeRemove) -> super::reply::Removed;
+    "Volume.Mount" VolumeMount(VolumeMount) -> super::reply::VolumeInfo;
+    "Volume.Unmount" VolumeUnmount(VolumeMount) -> super::reply::VolumeInfo;
     "Volume.Prune" VolumePrune(VolumePrune) -> super::reply::Pruned;
     "System.Df" SystemDf(Nothing) -> super::reply::Df;
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
@@ -89,7 +91,8 @@ pub struct Which {
 }
 
 /// Lists: every given key must fit; of several values of one key, one must.
-/// Keys: `name`, `id` (part of it), `driver`, `label` (`k` or `k=v`, all must fit), `dangling`, `type`, `network`, `volume`, `until`.
+/// Keys: `name`, `id` (part of it), `driver`, `label` (`k` or `k=v`, all must fit), `label!` (none may, prunes only),
+/// `dangling`, `type`, `network`, `volume`, `until`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filters {
@@ -209,6 +212,16 @@ pub struct VolumeRemove {
     /// A missing volume is fine.
     #[serde(default)]
     pub force: bool,
+}
+
+/// A runtime's use of a volume for a container that is no sandbox here. The volume stays until every mount is given back,
+/// or the host starts anew; a mount given back twice, or taken twice, counts once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeMount {
+    pub name: String,
+    /// The runtime's own number for this mount.
+    pub id: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

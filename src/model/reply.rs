@@ -175,6 +175,9 @@ pub struct VolumeInfo {
     pub anonymous: bool,
     /// Names of the sandboxes that use it.
     pub users: Vec<Name>,
+    /// Mounts that runtimes have of it besides, by their own numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -221,6 +224,9 @@ pub struct SystemInfo {
     pub resident_memory: u64,
     pub open_files: u64,
     pub open_files_limit: u64,
+    /// Bytes that this machine has.
+    #[serde(default)]
+    pub memory: u64,
     pub address_pools: Vec<String>,
     pub features: BTreeMap<String, bool>,
 }
@@ -258,6 +264,7 @@ impl VolumeInfo {
             labels: volume.labels.clone(),
             anonymous: volume.anonymous,
             users,
+            mounts: volume.mounts.keys().cloned().collect(),
         }
     }
 }

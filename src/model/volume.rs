@@ -24,6 +24,10 @@ pub struct Volume {
     /// Made without a name; removed with the sandbox that made it, and by a plain `prune`.
     #[serde(default)]
     pub anonymous: bool,
+    /// Mounts that a runtime asked for and has not given back, by the runtime's own number: the boot that each belongs
+    /// to, since none outlives it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mounts: BTreeMap<String, String>,
 }
 
 impl Volume {
@@ -209,6 +213,7 @@ mod tests {
             options: map(&[("type", "tmpfs"), ("device", "tmpfs")]),
             labels: BTreeMap::new(),
             anonymous: false,
+            mounts: BTreeMap::new(),
         };
         assert!(volume.check_same("local", &volume.options).is_ok());
         assert!(volume.check_same("local", &BTreeMap::new()).is_ok());

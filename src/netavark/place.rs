@@ -12,8 +12,8 @@ use std::{env, fs, io, os::unix::fs::MetadataExt, path::Path, time::Duration};
 const START: Duration = Duration::from_millis(1_200);
 /// Making a bridge and joining it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A daemon of this boot that serves a namespace says so here, also while it is down.
-const HOME: &str = "/var/lib/pontoon/home";
+/// A daemon that serves a namespace says so here, also while it is down; one with other folders beside its socket.
+const HOMES: [&str; 2] = ["/run/pontoon/home", "/var/lib/pontoon/home"];
 
 /// A daemon that may be asked.
 pub struct Server {
@@ -100,8 +100,10 @@ fn usual(here: u64, netns: Option<&Path>) -> Result<Option<(Client, NamespaceInf
 /// comes from the host itself more likely than from elsewhere.
 fn is_home(here: u64) -> bool {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let Ok(text) = fs::read_to_string(HOME) else { return false };
-    text.trim().split_once(' ').is_some_and(|(inode, of)| of != boot.trim() || inode == here.to_string())
+    let says = |text: &str| {
+        text.trim().split_once(' ').is_some_and(|(inode, of)| of != boot.trim() || inode == here.to_string())
+    };
+    HOMES.iter().any(|path| fs::read_to_string(path).is_ok_and(|text| says(&text)))
 }
 
 fn inode(path: &Path) -> Result<u64> {

@@ -7,6 +7,7 @@ pub mod names;
 pub mod network;
 pub mod ports;
 pub mod sandbox;
+pub mod volume;
 
 use crate::model::{Id, Network, Volume, kernel::Item};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 use super::{Lookup, gateway, network::bridge_addresses, ports};
 use crate::model::{
     Endpoint, Family, Mac, Network, Sandbox,
-    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, VolumeMount},
+    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes},
     mount::MountKind,
     network::{Driver, Settings},
     options::VlanMode,
@@ -44,16 +44,7 @@ pub fn resolves(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> bool {
 fn volume_mounts(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
     let sources =
         sandbox.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.source.as_deref());
-    let volumes =
-        sources.filter_map(|name| lookup.volume(name)).filter(|volume| volume.options.contains_key("type"));
-    volumes
-        .map(|volume| {
-            Item::VolumeMount(VolumeMount {
-                volume: volume.name.to_string(),
-                options: volume.options.clone(),
-            })
-        })
-        .collect()
+    sources.filter_map(|name| super::volume::mount(&*lookup.volume(name)?)).collect()
 }
 
 fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Link> {

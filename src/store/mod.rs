@@ -6,7 +6,7 @@ mod redb_ledger;
 
 use crate::{
     error::Result,
-    model::{Network, Sandbox, Volume},
+    model::{Name, Network, Sandbox, Volume},
 };
 pub use redb_ledger::{RedbLedger, SCHEMA};
 
@@ -16,6 +16,10 @@ pub enum Table {
     Networks,
     Sandboxes,
     Volumes,
+    /// Names of volumes that are promised no more and whose files may still be there.
+    Removed,
+    /// One record: the boot that all promises of the kernel are of.
+    Boot,
 }
 
 /// One record to be written, or deleted (`value` none).
@@ -32,6 +36,10 @@ pub struct Contents {
     pub networks: Vec<Network>,
     pub sandboxes: Vec<Sandbox>,
     pub volumes: Vec<Volume>,
+    /// Volumes whose files are to be taken away before anything else happens to their names.
+    pub removed: Vec<Name>,
+    /// Which boot of the host it was when the last daemon started. None: a ledger of before this was noted.
+    pub boot: Option<String>,
 }
 
 /// Durable, all or nothing. After an error nothing of `writes` counts, and the next call may succeed again.

@@ -21,13 +21,15 @@ pub struct RedbLedger {
 }
 
 impl Table {
-    const ALL: [Table; 3] = [Table::Networks, Table::Sandboxes, Table::Volumes];
+    const ALL: [Table; 5] = [Table::Networks, Table::Sandboxes, Table::Volumes, Table::Removed, Table::Boot];
 
     fn definition(self) -> Records {
         TableDefinition::new(match self {
             Table::Networks => "networks",
             Table::Sandboxes => "sandboxes",
             Table::Volumes => "volumes",
+            Table::Removed => "removed",
+            Table::Boot => "boot",
         })
     }
 }
@@ -143,6 +145,8 @@ fn read_all(database: &Database) -> Result<Contents> {
         networks: read_table(database, Table::Networks)?,
         sandboxes: read_table(database, Table::Sandboxes)?,
         volumes: read_table(database, Table::Volumes)?,
+        removed: read_table(database, Table::Removed)?,
+        boot: read_table(database, Table::Boot)?.pop(),
     })
 }
 

@@ -5,6 +5,9 @@
 mod world;
 
 mod cli;
+mod differential;
+mod differential_steps;
+mod dockerd;
 mod plugin;
 mod python;
 mod raw;

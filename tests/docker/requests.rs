@@ -61,7 +61,7 @@ fn versions_and_pages() {
         ),
         ("GET /nothing", "", 404, "page not found"),
         ("PUT /networks", "", 404, "page not found"),
-        ("GET /v1.44/containers/box/top", "", 404, "page not found"),
+        ("GET /v1.44/containers/box/top", "", 501, "which cannot be asked to top: its process is in"),
         ("GET /networks/", "", 200, "bridge"),
         ("GET /images/json", "", 200, "[]"),
         ("GET /images/library/busybox/json", "", 404, "No such image: library/busybox"),
@@ -132,8 +132,8 @@ fn networks() {
         (
             "POST /networks/net/connect",
             r#"{"Container":"box","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.99.0.9"}}}"#,
-            400,
-            "10.99.0.9",
+            403,
+            "Address already in use",
         ),
         (
             "POST /networks/net/connect",
@@ -172,7 +172,7 @@ fn filters_in_both_encodings() {
             "GET /networks?filters=%7B%22dangling%22%3A%5B%22maybe%22%5D%7D",
             "",
             400,
-            "invalid filter 'dangling=maybe'",
+            "invalid filter 'dangling=[maybe]'",
         ),
         ("GET /networks?filters=%7B%22paint%22%3A%5B%22x%22%5D%7D", "", 400, "invalid filter 'paint'"),
         ("GET /networks?filters=nonsense", "", 400, "invalid filter"),
@@ -185,7 +185,7 @@ fn filters_in_both_encodings() {
             r#""Names":["/box"]"#,
         ),
         ("GET /containers/json?filters=%7B%22status%22%3A%5B%22exited%22%5D%7D", "", 200, "[]"),
-        ("GET /containers/json?filters=%7B%22since%22%3A%5B%22x%22%5D%7D", "", 200, "[]"),
+        ("GET /containers/json?filters=%7B%22since%22%3A%5B%22x%22%5D%7D", "", 404, "No such container: x"),
         ("GET /containers/json?filters=%7B%22paint%22%3A%5B%22x%22%5D%7D", "", 400, "invalid filter 'paint'"),
         ("POST /networks/prune?filters=%7B%22label%22%3A%5B%22a%3Db%22%5D%7D", "", 200, r#"["one"]"#),
         ("POST /networks/prune?filters=%7B%22until%22%3A%5B%2224h%22%5D%7D", "", 200, "null"),
@@ -222,8 +222,34 @@ fn volumes() {
         ("POST /v1.42/volumes/prune", "", 200, r#""SpaceReclaimed":"#),
         ("GET /volumes/data", "", 200, "data"),
         ("POST /v1.41/volumes/prune", "", 200, r#""VolumesDeleted":["data"]"#),
-        ("POST /volumes/prune?filters=%7B%22all%22%3A%5B%22x%22%5D%7D", "", 400, "invalid filter 'all=x'"),
+        ("POST /volumes/prune?filters=%7B%22all%22%3A%5B%22x%22%5D%7D", "", 400, "invalid filter 'all=[x]'"),
         ("PUT /volumes/busy", "", 503, "swarm"),
+    ]);
+}
+
+#[test]
+fn what_is_no_trade_of_ours() {
+    play(&[
+        ("POST /containers/create", r#"{"Image":"x"}"#, 501, "use `pontoon run`"),
+        ("POST /containers/box/start", "", 304, ""),
+        ("POST /containers/nobody/start", "", 404, "No such container: nobody"),
+        ("POST /containers/box/stop", "", 501, "`docker rm -f`"),
+        ("POST /containers/box/kill", "", 501, "`docker rm -f`"),
+        ("POST /containers/box/exec", "{}", 501, "nsenter --net=PATH"),
+        ("POST /containers/box/rename?name=x", "", 501, "create it anew under the other name"),
+        ("GET /containers/box/logs?stdout=1", "", 501, "run/ID/log"),
+        ("GET /containers/box/stats", "", 501, "GET /metrics"),
+        ("GET /containers/nobody/logs", "", 404, "No such container: nobody"),
+        ("PUT /containers/box/archive", "", 501, "mountpoint"),
+        ("POST /containers/box/paint", "", 404, "page not found"),
+        ("POST /images/create?fromImage=x", "", 501, "Pontoon has no images"),
+        ("POST /build", "", 501, "Pontoon has no images"),
+        ("GET /images/search?term=x", "", 501, "Pontoon has no images"),
+        ("GET /plugins/x/json", "", 404, "not found"),
+        ("POST /plugins/pull", "", 501, "no managed plugins"),
+        ("GET /exec/x/json", "", 404, "No such exec instance"),
+        ("POST /swarm/init", "{}", 503, "This node is not a swarm manager"),
+        ("GET /services/x", "", 503, "This node is not a swarm manager"),
     ]);
 }
 

@@ -62,7 +62,9 @@ fn call() -> impl Strategy<Value = Step> {
         1 => (name(), name()).prop_map(|(a, b)| ("Sandbox.Create", json!({"name": a, "networks": [{"network": format!("sandbox:{b}")}]}))),
         1 => (name(), 0..3u32).prop_map(|(s, pid)| ("Sandbox.Start", json!({"name": s, "pid": pid}))),
         1 => Just(("Volume.Create", json!({"name": "v0"}))),
+        1 => Just(("Volume.Create", json!({"name": "v0", "options": {"type": "tmpfs", "device": "tmpfs"}}))),
         1 => Just(("Volume.Remove", json!({"name": "v0"}))),
+        2 => (any::<bool>(), 0..2u32).prop_map(|(on, id)| (if on { "Volume.Mount" } else { "Volume.Unmount" }, json!({"name": "v0", "id": id.to_string()}))),
     ]
     .prop_map(|(method, body)| Step::Call(method, body))
 }

@@ -44,6 +44,21 @@ fn a_reboot_brings_networks_and_volumes_back_and_releases_sandboxes() {
 }
 
 #[test]
+fn a_reboot_ends_what_only_a_boot_can_end() {
+    let mut world = base();
+    world.ok("Sandbox.Create", json!({"name": "plain", "networks": [{"network": "host"}]}));
+    world.kernel.make_namespace("/run/netns/theirs");
+    world.ok("Sandbox.Create", json!({"name": "theirs", "netns": "/run/netns/theirs"}));
+    world.kill();
+    world.restart();
+    assert!(world.has_sandbox("plain") && world.has_sandbox("theirs"), "a restart is no reboot");
+    // A namespace of the new boot may stand at the same path, with the inode of the old one.
+    world.reboot_keeping_namespaces();
+    converged(&world);
+    assert_eq!(world.engine().view().sandboxes.size(), 0);
+}
+
+#[test]
 fn what_ended_meanwhile_is_released() {
     let mut world = base();
     world.kernel.start_process(50);

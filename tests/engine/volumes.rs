@@ -77,3 +77,79 @@ fn prune() {
     world.volume("used");
     converged(&world);
 }
+
+#[test]
+fn what_a_prune_passes_over() {
+    let world = World::new();
+    for (name, labels) in
+        [("plain", json!({})), ("dear", json!({"keep": "yes"})), ("other", json!({"keep": "no"}))]
+    {
+        world.ok("Volume.Create", json!({"name": name, "labels": labels}));
+    }
+    world.ok("Volume.Create", json!({"name": "far", "options": tmpfs()}));
+    world.ok("Volume.Prune", json!({"all": true, "filters": {"label!": ["keep=yes", "nothing"]}}));
+    assert_eq!(count(&world), 2, "only what bears the label, and what has mount options");
+    world.ok("Volume.Prune", json!({"all": true}));
+    assert_eq!(count(&world), 1);
+    world.volume("far");
+    for (name, labels) in [("one", json!({})), ("two", json!({"keep": "yes"}))] {
+        world.ok("Network.Create", json!({"name": name, "labels": labels}));
+    }
+    world.ok("Network.Prune", json!({"filters": {"label!": ["keep"]}}));
+    world.network("two");
+    assert!(world.engine().view().network_named("one").is_none());
+}
+
+#[test]
+fn one_prune_at_a_time() {
+    let world = World::new();
+    world.ok("Volume.Create", json!({}));
+    world.ok("Network.Create", json!({"name": "net"}));
+    for method in ["Volume.Prune", "Network.Prune"] {
+        let told = std::cell::RefCell::new(Vec::new());
+        let meanwhile = |what: &str| {
+            if !what.is_empty() {
+                told.borrow_mut().push(world.refused(method, json!({})));
+            }
+            true
+        };
+        let command = crate::support::command(method, json!({}));
+        world.engine().execute(command, &meanwhile).expect("the first prune");
+        let told = told.into_inner();
+        assert!(told.iter().any(|text| text.contains("a prune operation is already running")), "{told:?}");
+        world.ok(method, json!({}));
+    }
+}
+
+/// Who mounts through a runtime is counted, durably; a new boot has none of the old mounts.
+#[test]
+fn mounts_of_runtimes() {
+    let mut world = World::new();
+    let mounted = |world: &World| {
+        world.kernel.items().iter().any(|item| matches!(item, pontoon::model::kernel::Item::VolumeMount(_)))
+    };
+    world.ok("Volume.Create", json!({"name": "ram", "options": {"type": "tmpfs", "device": "tmpfs"}}));
+    for id in ["1", "2", "2"] {
+        world.ok("Volume.Mount", json!({"name": "ram", "id": id}));
+    }
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "a", "mounts": [{"kind": "volume", "source": "ram", "target": "/d"}]}),
+    );
+    world.ok("Sandbox.Remove", json!({"name": "a"}));
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "1"}));
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "1"}));
+    assert!(mounted(&world));
+    assert!(world.refused("Volume.Remove", json!({"name": "ram"})).contains("in use by a runtime (1 mounts"));
+    world.ok("Volume.Prune", json!({"all": true}));
+    world.restart();
+    assert_eq!(world.volume("ram").mounts, ["2"]);
+    converged(&world);
+    world.reboot();
+    assert!(world.volume("ram").mounts.is_empty() && !mounted(&world));
+    world.ok("Volume.Mount", json!({"name": "ram", "id": "3"}));
+    converged(&world);
+    world.ok("Volume.Unmount", json!({"name": "ram", "id": "3"}));
+    converged(&world);
+    world.ok("Volume.Remove", json!({"name": "ram"}));
+}

@@ -6,12 +6,13 @@ use crate::{
     model::{
         Command, Mac, Network, Sandbox,
         command::{EndpointRequest, NetworkConnect, NetworkDisconnect},
+        network::Driver,
         options::EndpointSettings,
     },
 };
 use hyper::StatusCode;
 use serde::Deserialize;
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -43,21 +44,41 @@ pub async fn connect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Res
     let body: Body = asked.json()?;
     let view = doorways.engine.view();
     let (network, sandbox) = (networks::find(&view, which)?, containers::find(&view, &body.container)?);
+    joinable(&network)?;
     let endpoint = translate(body.endpointconfig, &network)?;
-    let fixed = endpoint.ip.is_some() || endpoint.ip6.is_some();
+    let fixed: Vec<IpAddr> =
+        endpoint.ip.map(IpAddr::V4).into_iter().chain(endpoint.ip6.map(IpAddr::V6)).collect();
     let request = NetworkConnect { sandbox: sandbox.id.to_string(), endpoint };
     let result = doorways.run(Command::NetworkConnect(request)).await;
-    result.map_err(|error| refused(error, &sandbox, &network, fixed))?;
+    result.map_err(|error| refused(error, &sandbox, &network, &fixed))?;
     Ok(wire::empty(StatusCode::OK))
 }
 
-fn refused(error: Error, sandbox: &Sandbox, network: &Network, fixed: bool) -> Error {
+fn joinable(network: &Network) -> Result<()> {
+    match network.driver {
+        Driver::Host => Err(Error::invalid(
+            "container cannot be disconnected from host network or connected to host network",
+        )),
+        Driver::None => Err(Error::invalid(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: Error, sandbox: &Sandbox, network: &Network, fixed: &[IpAddr]) -> Error {
+    // The gateway's and those kept aside are in use, for Docker.
+    let kept =
+        |ip| network.pools.iter().any(|p| p.gateway == Some(ip) || p.aux.values().any(|aux| *aux == ip));
     match error.kind {
+        Kind::Invalid if fixed.iter().any(|ip| kept(*ip)) => {
+            Error::denied("Address already in use").because(error)
+        }
         Kind::Conflict if sandbox.endpoint_in(network.id).is_some() => Error::denied(format!(
             "endpoint with name {} already exists in network {}",
             sandbox.name, network.name
         )),
-        Kind::Conflict if fixed => Error::denied("Address already in use").because(error),
+        Kind::Conflict if !fixed.is_empty() => Error::denied("Address already in use").because(error),
         Kind::Conflict => Error { kind: Kind::Denied, ..error },
         _ => error,
     }
@@ -106,12 +127,20 @@ fn maybe<T: FromStr>(what: &str, text: &str) -> Result<Option<T>> {
 #[serde(default)]
 struct Leave {
     container: String,
+    force: bool,
 }
 
 pub async fn disconnect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
     let body: Leave = asked.json()?;
     let view = doorways.engine.view();
-    let (network, sandbox) = (networks::find(&view, which)?, containers::find(&view, &body.container)?);
+    let network = networks::find(&view, which)?;
+    let sandbox = containers::find(&view, &body.container).map_err(|error| match body.force {
+        true => Error::not_found(format!("endpoint {} not found", body.container)),
+        false => error,
+    })?;
+    if network.driver == Driver::Host {
+        joinable(&network)?;
+    }
     let request = NetworkDisconnect { network: network.id.to_string(), sandbox: sandbox.id.to_string() };
     let result = doorways.run(Command::NetworkDisconnect(request)).await;
     result.map_err(|error| match error.kind {

@@ -1,5 +1,5 @@
 //! A sandbox as Docker's container, in a list and alone. What a sandbox has not (an image, a command) is there, empty.
-use super::network_show::address;
+use super::{ago, host_config, network_show::address};
 use crate::model::{
     Family,
     address::Cidr,
@@ -11,7 +11,7 @@ use crate::model::{
 use serde_json::{Map, Value, json};
 
 /// Shown where Docker shows an image.
-const IMAGE: &str = "sandbox";
+pub const IMAGE: &str = "sandbox";
 
 /// One element of `/containers/json`.
 pub fn line(sandbox: &SandboxInfo) -> Value {
@@ -26,7 +26,7 @@ pub fn line(sandbox: &SandboxInfo) -> Value {
         "Ports": sandbox.ports.iter().flat_map(published).collect::<Vec<_>>(),
         "Labels": sandbox.labels,
         "State": "running",
-        "Status": "Up",
+        "Status": format!("Up {}", ago::since(created)),
         "HostConfig": { "NetworkMode": network_mode(sandbox) },
         "NetworkSettings": { "Networks": networks(sandbox) },
         "Mounts": sandbox.mounts.iter().map(mount).collect::<Vec<_>>(),
@@ -54,33 +54,17 @@ pub fn page(sandbox: &SandboxInfo) -> Value {
         "Platform": "linux",
         "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": host_config(sandbox),
+        "HostConfig": host_config::show(sandbox, &network_mode(sandbox), bindings(sandbox, false)),
         "GraphDriver": { "Name": "", "Data": null },
         "Mounts": sandbox.mounts.iter().map(mount).collect::<Vec<_>>(),
         "Config": {
             "Hostname": sandbox.hostname, "Domainname": "", "User": "", "Image": IMAGE, "Env": [], "Cmd": null,
             "Volumes": null, "WorkingDir": "", "Entrypoint": null, "OnBuild": null, "Labels": sandbox.labels,
+            "ExposedPorts": exposed(sandbox),
             "AttachStdin": false, "AttachStdout": false, "AttachStderr": false, "Tty": false,
             "OpenStdin": false, "StdinOnce": false,
         },
         "NetworkSettings": network_settings(sandbox),
-    })
-}
-
-fn host_config(sandbox: &SandboxInfo) -> Value {
-    let hosts: Vec<String> =
-        sandbox.hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect();
-    json!({
-        "NetworkMode": network_mode(sandbox),
-        "PortBindings": bindings(sandbox, false),
-        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
-        "AutoRemove": false,
-        "Binds": null,
-        "Dns": sandbox.dns.servers,
-        "DnsOptions": sandbox.dns.options,
-        "DnsSearch": sandbox.dns.search,
-        "ExtraHosts": hosts,
-        "LogConfig": { "Type": "none", "Config": {} },
     })
 }
 
@@ -92,6 +76,8 @@ fn network_settings(sandbox: &SandboxInfo) -> Value {
         "SandboxKey": sandbox.netns_path.as_ref().map_or_else(String::new, |path| path.display().to_string()),
         "Ports": bindings(sandbox, true),
         "HairpinMode": false,
+        "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
         "Networks": networks(sandbox),
     });
     // The seat in the default network, once more, for old clients.
@@ -129,9 +115,10 @@ fn seat(endpoint: &EndpointInfo) -> Value {
         let found = endpoint.gateways.iter().find(|gateway| gateway.is_ipv6() == v6);
         found.map(ToString::to_string).unwrap_or_default()
     };
+    let links: Vec<String> = endpoint.links.iter().map(|(alias, name)| format!("{name}:{alias}")).collect();
     json!({
         "IPAMConfig": null,
-        "Links": null,
+        "Links": links,
         "Aliases": endpoint.aliases,
         "DNSNames": endpoint.aliases,
         "MacAddress": endpoint.mac,
@@ -165,6 +152,15 @@ fn published(port: &Port) -> Vec<Value> {
         host_ips(port).into_iter().map(entry)
     };
     pairs(port).flat_map(one).collect()
+}
+
+/// `{"80/tcp": {}}`
+fn exposed(sandbox: &SandboxInfo) -> Map<String, Value> {
+    let one = |port: &Port| {
+        let proto = port.proto;
+        pairs(port).map(move |(_, inside)| (format!("{inside}/{proto}"), json!({}))).collect::<Vec<_>>()
+    };
+    sandbox.ports.iter().flat_map(one).collect()
 }
 
 /// `{"80/tcp": [{"HostIp", "HostPort"}]}`, as it is (`found`) or as it was asked for.

@@ -1,6 +1,6 @@
 //! Sandboxes as containers: list, inspect, remove. A sandbox lives as long as its namespace, so every one is `running`;
 //! it never starts or stops anything.
-use super::{asked::Asked, container_show, filters::Wanted, wire};
+use super::{asked::Asked, container_filter::Choice, container_show, wire};
 use crate::{
     api::{Doorways, reply::Answer},
     engine::View,
@@ -32,35 +32,41 @@ async fn found(doorways: &Doorways, filters: Filters) -> Result<Vec<SandboxInfo>
 }
 
 pub async fn all(doorways: &Doorways) -> Result<Value> {
-    Ok(json!(found(doorways, Filters::default()).await?.iter().map(container_show::line).collect::<Vec<_>>()))
+    let sandboxes = found(doorways, Filters::default()).await?;
+    Ok(sandboxes.iter().map(|sandbox| sized(container_show::line(sandbox), true)).collect())
 }
-
-const FILTERS: [&str; 6] = ["id", "name", "label", "network", "volume", "status"];
-/// Filters that fit no sandbox: it has no image, no health and no exit code.
-const NEVER: [&str; 9] =
-    ["ancestor", "before", "exited", "expose", "health", "is-task", "isolation", "publish", "since"];
 
 pub async fn list(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
-    let mut wanted = Wanted::read(asked, &[&FILTERS[..], &NEVER].concat())?;
-    let status = wanted.take("status");
-    let running = status.is_empty() || status.iter().any(|status| status == "running");
-    let never = wanted.filters.keys().any(|key| NEVER.contains(&key.as_str()));
-    if never || !running {
-        return Ok(wire::ok(&json!([])));
-    }
-    let limit = asked.query.get("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
-    let sandboxes = found(doorways, wanted.engine()).await?;
-    let shown = sandboxes.iter().filter(|sandbox| wanted.fits(sandbox.name.as_str()));
-    let shown: Vec<Value> = shown.take(limit.unwrap_or(usize::MAX)).map(container_show::line).collect();
-    Ok(wire::ok(&shown))
+    let choice = Choice::read(asked, &doorways.engine.view())?;
+    let sandboxes = found(doorways, choice.engine()).await?;
+    let shown = sandboxes.iter().filter(|sandbox| choice.fits(sandbox)).take(choice.limit);
+    let size = asked.query.flag("size");
+    Ok(wire::ok(&shown.map(|sandbox| sized(container_show::line(sandbox), size)).collect::<Vec<_>>()))
 }
 
-pub async fn inspect(which: &str, doorways: &Doorways) -> Result<Answer> {
+/// What a container wrote to its root is not ours to know: nothing.
+fn sized(mut shown: Value, wanted: bool) -> Value {
+    if wanted {
+        shown["SizeRw"] = json!(0);
+        shown["SizeRootFs"] = json!(0);
+    }
+    shown
+}
+
+pub async fn inspect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
     let id = find(&doorways.engine.view(), which)?.id;
     match doorways.run(Command::SandboxInspect(Which::new(id.to_string()))).await? {
-        Reply::Sandbox(sandbox) => Ok(wire::ok(&container_show::page(&sandbox))),
+        Reply::Sandbox(sandbox) => {
+            Ok(wire::ok(&sized(container_show::page(&sandbox), asked.query.flag("size"))))
+        }
         _ => Err(wire::astray()),
     }
+}
+
+/// Every sandbox runs already.
+pub fn start(which: &str, doorways: &Doorways) -> Result<Answer> {
+    find(&doorways.engine.view(), which)?;
+    Ok(wire::empty(StatusCode::NOT_MODIFIED))
 }
 
 pub async fn remove(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {

@@ -1,18 +1,20 @@
-//! Docker's `filters`: both encodings in, the engine's filters out. It adds only what is Docker's own: `^` and `$` around
-//! names, and 400 with Docker's text for a key that the call does not know.
+//! Docker's `filters`: both encodings in, the engine's filters out. It adds only what is Docker's own: `name` and `id` as
+//! regular expressions, and 400 with Docker's text for a key that the call does not know.
 use super::asked::Asked;
 use crate::{
     error::{Error, Result},
     model::command::Filters,
 };
+use regex_lite::Regex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Filters by key, with the names that were given as patterns.
-#[derive(Debug, Default, PartialEq)]
+/// Filters by key, without `name` and `id`, which the engine would read in its own way.
+#[derive(Debug, Default)]
 pub struct Wanted {
     pub filters: BTreeMap<String, Vec<String>>,
-    names: Vec<String>,
+    names: Patterns,
+    ids: Patterns,
 }
 
 impl Wanted {
@@ -22,27 +24,26 @@ impl Wanted {
         if let Some(key) = filters.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(Error::invalid(format!("invalid filter '{key}'")));
         }
-        let names = filters.get("name").cloned().unwrap_or_default();
-        for name in filters.get_mut("name").into_iter().flatten() {
-            *name = plain(name).0.to_owned();
-        }
-        Ok(Wanted { filters, names })
+        let names = Patterns::new(filters.remove("name").unwrap_or_default());
+        let ids = Patterns::new(filters.remove("id").unwrap_or_default());
+        Ok(Wanted { filters, names, ids })
     }
 
     pub fn take(&mut self, key: &str) -> Vec<String> {
         self.filters.remove(key).unwrap_or_default()
     }
 
-    /// One boolean, or none.
+    /// One boolean, or none. Both, as `is-task` allows, is none.
     pub fn take_flag(&mut self, key: &str) -> Result<Option<bool>> {
+        let bad = |said: &str| Err(Error::invalid(format!("invalid filter '{key}={said}'")));
         match self.take(key).as_slice() {
             [] => Ok(None),
             [value] => match value.to_ascii_lowercase().as_str() {
                 "1" | "true" => Ok(Some(true)),
                 "0" | "false" => Ok(Some(false)),
-                _ => Err(Error::invalid(format!("invalid filter '{key}={value}'"))),
+                _ => bad(&format!("[{value}]")),
             },
-            values => Err(Error::invalid(format!("invalid filter '{key}={}'", values.join(",")))),
+            values => bad(&format!("[{}]", values.join(" "))),
         }
     }
 
@@ -50,27 +51,32 @@ impl Wanted {
         Filters { filters: self.filters.clone() }
     }
 
-    /// The engine looks for a part of a name; this looks at its ends, if asked to.
-    pub fn fits(&self, name: &str) -> bool {
-        let fits = |pattern: &String| {
-            let (text, from_start, to_end) = plain(pattern);
-            match (from_start, to_end) {
-                (true, true) => name == text,
-                (true, false) => name.starts_with(text),
-                (false, true) => name.ends_with(text),
-                (false, false) => name.contains(text),
-            }
-        };
-        self.names.is_empty() || self.names.iter().any(fits)
+    /// One of the names of a thing is wanted, and its id.
+    pub fn fits(&self, names: &[&str], id: &str) -> bool {
+        self.names.fit(names) && self.ids.fit(&[id])
     }
 }
 
-/// The text without `^`, `^/`, `^/?` and `$`, and which of both were there.
-fn plain(pattern: &str) -> (&str, bool, bool) {
-    let (text, from_start) = pattern.strip_prefix('^').map_or((pattern, false), |text| (text, true));
-    let text = text.strip_prefix("/?").or_else(|| text.strip_prefix('/')).unwrap_or(text);
-    let (text, to_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
-    (text, from_start, to_end)
+/// Texts of which one must be the whole or, as a pattern, match a part. A pattern that is none matches nothing else.
+#[derive(Debug, Default)]
+struct Patterns(Vec<(String, Option<Regex>)>);
+
+impl Patterns {
+    fn new(texts: Vec<String>) -> Self {
+        let one = |text: String| {
+            let pattern = Regex::new(&text).ok();
+            (text, pattern)
+        };
+        Patterns(texts.into_iter().map(one).collect())
+    }
+    fn fit(&self, found: &[&str]) -> bool {
+        let fits = |(text, pattern): &(String, Option<Regex>)| {
+            found
+                .iter()
+                .any(|one| one == text || pattern.as_ref().is_some_and(|pattern| pattern.is_match(one)))
+        };
+        self.0.is_empty() || self.0.iter().any(fits)
+    }
 }
 
 /// `{"label":{"a=b":true}}` and `{"label":["a=b"]}`.
@@ -108,17 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn names_at_their_ends() {
+    fn names_as_patterns() {
         for (pattern, name, wanted) in [
             ("web", "my-web-1", true),
             ("^web", "my-web", false),
-            ("^web$", "web", true),
             ("^web$", "web2", false),
             ("^/?web$", "web", true),
-            ("web$", "my-web", true),
+            ("^(one|two)$", "two", true),
+            ("w.b", "web", true),
+            ("*", "web", false),
+            ("*", "*", true),
+            ("(", "web", false),
         ] {
-            let wanting = Wanted { names: vec![pattern.to_owned()], ..Wanted::default() };
-            assert_eq!(wanting.fits(name), wanted, "{pattern} {name}");
+            let wanting = Wanted { names: Patterns::new(vec![pattern.to_owned()]), ..Wanted::default() };
+            assert_eq!(wanting.fits(&[name], ""), wanted, "{pattern} {name}");
         }
     }
 }

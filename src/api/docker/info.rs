@@ -37,6 +37,7 @@ fn ours(info: &SystemInfo) -> Value {
         "OSType": "linux",
         "Architecture": std::env::consts::ARCH,
         "NCPU": count,
+        "MemTotal": info.memory,
         "Containers": info.sandboxes,
         "ContainersRunning": info.sandboxes,
         "NFd": info.open_files,
@@ -63,9 +64,8 @@ fn address_pool(text: &str) -> Option<Value> {
 /// A container engine's abilities and counts.
 fn empty() -> Value {
     let yes = ["MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit"];
-    let no = ["OomKillDisable", "KernelMemoryTCP", "Debug", "ExperimentalBuild"];
-    let zero =
-        ["ContainersPaused", "ContainersStopped", "Images", "NGoroutines", "NEventsListener", "MemTotal"];
+    let no = ["OomKillDisable", "KernelMemory", "KernelMemoryTCP", "Debug", "ExperimentalBuild"];
+    let zero = ["ContainersPaused", "ContainersStopped", "Images", "NGoroutines", "NEventsListener"];
     let text = ["OSVersion", "IndexServerAddress", "HttpProxy", "HttpsProxy", "NoProxy", "DefaultRuntime"];
     let more = ["Isolation", "InitBinary"];
     let list = ["DriverStatus", "Labels", "SecurityOptions", "CDISpecDirs"];
@@ -93,9 +93,9 @@ fn rest() -> Value {
         "CgroupDriver": "none",
         "CgroupVersion": "2",
         "Runtimes": {},
-        "ContainerdCommit": { "ID": "" },
-        "RuncCommit": { "ID": "" },
-        "InitCommit": { "ID": "" },
+        "ContainerdCommit": { "ID": "", "Expected": "" },
+        "RuncCommit": { "ID": "", "Expected": "" },
+        "InitCommit": { "ID": "", "Expected": "" },
         "Swarm": {
             "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
             "RemoteManagers": null,

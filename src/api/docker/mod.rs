@@ -3,13 +3,16 @@
 //!
 //! `asked` takes a request apart, `wire` makes answers, `routes` is the table of what is there; the rest is one file for
 //! each group of calls. Facts about the protocol: reference/docker.md section 1.
+mod ago;
 mod asked;
 mod body;
 mod connect;
+mod container_filter;
 mod container_show;
 mod containers;
 mod events;
 mod filters;
+mod host_config;
 mod info;
 mod network_create;
 mod network_show;
@@ -18,6 +21,7 @@ mod options;
 mod query;
 mod routes;
 mod system;
+mod unsupported;
 mod volumes;
 mod wire;
 

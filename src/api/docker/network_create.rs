@@ -1,5 +1,5 @@
 //! `POST /networks/create`: Docker's request as a `NetworkCreate`, and the refusals in Docker's words.
-use super::{asked::Asked, options, wire};
+use super::{asked::Asked, options, unsupported, wire};
 use crate::{
     api::{Doorways, reply::Answer},
     error::{Error, Kind, Result},
@@ -43,6 +43,7 @@ struct ConfigFrom {
 #[serde(default)]
 struct Ipam {
     driver: String,
+    options: Option<Map>,
     config: Vec<Config>,
 }
 
@@ -99,6 +100,7 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
     }
     let (mut options, mut labels) = (body.options.unwrap_or_default(), body.labels.unwrap_or_default());
     options::put_away(driver, &mut options, &mut labels);
+    options::put_ipam_away(body.ipam.options.unwrap_or_default(), &mut labels);
     if body.attachable {
         options::mark_attachable(&mut labels);
     }
@@ -117,10 +119,16 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
 
 /// What needs a swarm, or another address manager.
 fn only_here(body: &Body) -> Result<()> {
-    if body.ingress || !matches!(body.scope.as_str(), "" | "local") {
-        return Err(Error::denied(
-            "this node is not a swarm manager: only networks of scope local can be made",
-        ));
+    if body.ingress {
+        return Err(Error::denied("Ingress network can only be global scope network: Pontoon has no swarm"));
+    }
+    match body.scope.as_str() {
+        "" | "local" => {}
+        scope => {
+            return Err(Error::denied(format!(
+                "cannot create a {scope} scoped network when swarm is not active: Pontoon has no swarm"
+            )));
+        }
     }
     if body.configonly || body.configfrom.as_ref().is_some_and(|from| !from.network.is_empty()) {
         return Err(Error::unsupported(
@@ -139,7 +147,7 @@ fn driver(name: &str) -> Result<Driver> {
         "macvlan" => Ok(Driver::Macvlan),
         "ipvlan" => Ok(Driver::Ipvlan),
         "host" | "null" => Err(Error::denied(format!("only one instance of \"{name}\" network is allowed"))),
-        "overlay" => Err(Error::denied("this node is not a swarm manager: overlay networks cannot be made")),
+        "overlay" => Err(Error { kind: Kind::Denied, ..unsupported::no_swarm() }),
         other => Err(Error::not_found(format!("plugin \"{other}\" not found"))),
     }
 }

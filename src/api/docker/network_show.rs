@@ -17,7 +17,7 @@ pub fn driver(driver: Driver) -> String {
 }
 
 pub fn show(network: &NetworkInfo) -> Value {
-    let (options, labels, attachable) = options::shown(&network.options, &network.labels);
+    let given = options::shown(&network.options, &network.labels);
     let members = network.members.iter().map(|who| (who.sandbox.to_string(), member(who)));
     json!({
         "Name": network.name,
@@ -29,17 +29,17 @@ pub fn show(network: &NetworkInfo) -> Value {
         "EnableIPv6": network.ipv6,
         "IPAM": {
             "Driver": "default",
-            "Options": {},
+            "Options": given.ipam_options,
             "Config": network.subnets.iter().map(subnet).collect::<Vec<_>>(),
         },
         "Internal": network.internal,
-        "Attachable": attachable,
+        "Attachable": given.attachable,
         "Ingress": false,
         "ConfigFrom": { "Network": "" },
         "ConfigOnly": false,
         "Containers": members.collect::<Map<_, _>>(),
-        "Options": options,
-        "Labels": labels,
+        "Options": given.options,
+        "Labels": given.labels,
     })
 }
 

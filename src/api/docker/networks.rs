@@ -5,8 +5,9 @@ use crate::{
     engine::View,
     error::{Error, Kind, Result},
     model::{
-        Command, Network, Reply,
+        Command, Id, Network, Reply,
         command::{Filters, Which},
+        reply::NetworkInfo,
     },
 };
 use hyper::StatusCode;
@@ -36,8 +37,22 @@ pub async fn list(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     let Reply::Networks(networks) = doorways.run(Command::NetworkList(wanted.engine())).await? else {
         return Err(wire::astray());
     };
-    let shown = networks.iter().filter(|network| wanted.fits(network.name.as_str()));
-    Ok(wire::ok(&shown.map(network_show::show).collect::<Vec<_>>()))
+    let mut shown = Vec::new();
+    for network in networks.iter().filter(|n| wanted.fits(&[n.name.as_str()], &n.id.to_string())) {
+        shown.push(match asked.version < (1, 28) {
+            true => network_show::show(&*get(network.id, doorways).await?),
+            false => network_show::show(network),
+        });
+    }
+    Ok(wire::ok(&shown))
+}
+
+/// With its members.
+async fn get(id: Id, doorways: &Doorways) -> Result<Box<NetworkInfo>> {
+    match doorways.run(Command::NetworkInspect(Which::new(id.to_string()))).await? {
+        Reply::Network(network) => Ok(network),
+        _ => Err(wire::astray()),
+    }
 }
 
 pub async fn inspect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
@@ -45,16 +60,11 @@ pub async fn inspect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Res
     if asked.query.get("scope").is_some_and(|scope| scope != "local") {
         return Err(Error::not_found(format!("network {which} not found")));
     }
-    match doorways.run(Command::NetworkInspect(Which::new(found.id.to_string()))).await? {
-        Reply::Network(network) => {
-            let mut shown = network_show::show(&network);
-            if asked.query.flag("verbose") {
-                shown["Services"] = json!({});
-            }
-            Ok(wire::ok(&shown))
-        }
-        _ => Err(wire::astray()),
+    let mut shown = network_show::show(&*get(found.id, doorways).await?);
+    if asked.query.flag("verbose") {
+        shown["Services"] = json!({});
     }
+    Ok(wire::ok(&shown))
 }
 
 pub async fn remove(which: &str, doorways: &Doorways) -> Result<Answer> {
@@ -81,7 +91,6 @@ fn in_use(view: &View, network: &Network, error: Error) -> Error {
 
 pub async fn prune(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     let mut wanted = Wanted::read(asked, &["until", "label", "label!"])?;
-    refuse_unlike(&wanted)?;
     let until = match wanted.take("until").as_slice() {
         [] => None,
         [until] => Some(super::events::moment(until)?),
@@ -94,14 +103,6 @@ pub async fn prune(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     match doorways.run(pruned).await? {
         Reply::Pruned(pruned) => Ok(wire::ok(&json!({ "NetworksDeleted": or_null(pruned.removed) }))),
         _ => Err(wire::astray()),
-    }
-}
-
-/// The engine has no filter for labels that must not be there; pruning more than was asked for is no answer.
-pub fn refuse_unlike(wanted: &Wanted) -> Result<()> {
-    match wanted.filters.contains_key("label!") {
-        true => Err(Error::unsupported("the filter label! is not there yet: prune by label instead")),
-        false => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 type Map = BTreeMap<String, String>;
 
 const OPTION: &str = "io.pontoon.docker.option.";
+const IPAM: &str = "io.pontoon.docker.ipam-option.";
 const ATTACHABLE: &str = "io.pontoon.docker.attachable";
 
 /// Moves the options that the engine does not know for `driver` to the labels.
@@ -23,6 +24,11 @@ pub fn put_away(driver: Driver, options: &mut Map, labels: &mut Map) {
             false => labels.insert(format!("{OPTION}{key}"), value),
         };
     }
+}
+
+/// Options of the address manager mean nothing to ours.
+pub fn put_ipam_away(options: Map, labels: &mut Map) {
+    labels.extend(options.into_iter().map(|(key, value)| (format!("{IPAM}{key}"), value)));
 }
 
 pub fn mark_attachable(labels: &mut Map) {
@@ -40,17 +46,31 @@ fn known(driver: Driver, key: &str, value: &str) -> bool {
     result.err().is_none_or(|error| !error.message.starts_with("unknown option"))
 }
 
-/// Options, labels and `Attachable` as the client gave them.
-pub fn shown(options: &Map, labels: &Map) -> (Map, Map, bool) {
-    let (mut options, mut rest) = (options.clone(), Map::new());
+/// What the client gave.
+#[derive(Debug, Default, PartialEq)]
+pub struct Shown {
+    pub options: Map,
+    pub ipam_options: Map,
+    pub labels: Map,
+    pub attachable: bool,
+}
+
+/// Takes apart what was put away.
+pub fn shown(options: &Map, labels: &Map) -> Shown {
+    let mut shown = Shown { options: options.clone(), ..Shown::default() };
     for (key, value) in labels {
-        match key.strip_prefix(OPTION) {
-            Some(option) => options.insert(option.to_owned(), value.clone()),
-            None if key == ATTACHABLE => None,
-            None => rest.insert(key.clone(), value.clone()),
+        let (map, key) = match (key.strip_prefix(OPTION), key.strip_prefix(IPAM)) {
+            (Some(key), _) => (&mut shown.options, key),
+            (_, Some(key)) => (&mut shown.ipam_options, key),
+            _ if key == ATTACHABLE => {
+                shown.attachable = true;
+                continue;
+            }
+            _ => (&mut shown.labels, key.as_str()),
         };
+        map.insert(key.to_owned(), value.clone());
     }
-    (options, rest, labels.contains_key(ATTACHABLE))
+    shown
 }
 
 #[cfg(test)]
@@ -67,7 +87,14 @@ mod tests {
         put_away(Driver::Bridge, &mut options, &mut labels);
         assert_eq!(options, map(&[("com.docker.network.driver.mtu", "1400")]));
         mark_attachable(&mut labels);
-        assert_eq!(shown(&options, &labels), (given, map(&[("a", "b")]), true));
+        put_ipam_away(map(&[("x", "y")]), &mut labels);
+        let wanted = Shown {
+            options: given,
+            ipam_options: map(&[("x", "y")]),
+            labels: map(&[("a", "b")]),
+            attachable: true,
+        };
+        assert_eq!(shown(&options, &labels), wanted);
         // A bad value of a known key stays, so that the engine refuses it.
         assert!(known(Driver::Bridge, "com.docker.network.driver.mtu", "x"));
     }

@@ -1,10 +1,11 @@
 //! The table of calls. What is not in it is not there.
 use super::{
-    asked::Asked, connect, containers, events, info, network_create, networks, system, volumes, wire,
+    asked::Asked, connect, containers, events, info, network_create, networks, system, unsupported, volumes,
+    wire,
 };
 use crate::{
     api::{Doorways, reply::Answer},
-    error::{Error, Result},
+    error::Result,
 };
 use hyper::StatusCode;
 use serde_json::json;
@@ -32,10 +33,11 @@ pub async fn go(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
         ("POST", ["volumes", "prune"]) => volumes::prune(asked, doorways).await,
         ("GET", ["volumes", name]) => volumes::inspect(name, doorways).await,
         ("DELETE", ["volumes", name]) => volumes::remove(asked, name, doorways).await,
-        ("PUT", ["volumes", _]) => Err(Error::unavailable("this node is not a swarm manager")),
+        ("PUT", ["volumes", _]) => Err(unsupported::no_swarm()),
 
         ("GET", ["containers", "json"]) => containers::list(asked, doorways).await,
-        ("GET", ["containers", id, "json"]) => containers::inspect(id, doorways).await,
+        ("GET", ["containers", id, "json"]) => containers::inspect(asked, id, doorways).await,
+        ("POST", ["containers", id, "start"]) => containers::start(id, doorways),
         ("DELETE", ["containers", id]) => containers::remove(asked, id, doorways).await,
 
         // Not our trade: there are none, and the commands that ask for them along with the rest go on.
@@ -43,10 +45,8 @@ pub async fn go(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
         ("POST", ["images", "prune"]) => none(&json!({"ImagesDeleted": null, "SpaceReclaimed": 0})),
         ("POST", ["build", "prune"]) => none(&json!({"CachesDeleted": null, "SpaceReclaimed": 0})),
         ("GET", ["images", "json"] | ["plugins"]) => none(&json!([])),
-        ("GET", ["images", name @ .., "json"]) => {
-            Err(Error::not_found(format!("No such image: {}", name.join("/"))))
-        }
-        _ => Err(wire::no_page()),
+        ("GET", ["images", name @ .., "json"]) => Err(unsupported::no_image(&name.join("/"))),
+        (verb, path) => Err(unsupported::refuse(verb, path, &doorways.engine.view())),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Volumes: list, inspect, create, remove, prune. Docker's habits that differ from ours are kept here: a name that is
 //! there comes back as it is, whatever options were asked for.
-use super::{asked::Asked, filters::Wanted, networks, wire};
+use super::{asked::Asked, filters::Wanted, wire};
 use crate::{
     api::{Doorways, reply::Answer},
     error::{Error, Kind, Result},
     model::{
-        Command, Reply,
+        Command, Name, Reply,
         command::{Filters, VolumeCreate, VolumePrune, VolumeRemove, Which},
         reply::VolumeInfo,
     },
@@ -56,7 +56,7 @@ pub async fn list(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     }
     let volumes = all(doorways, wanted.engine()).await?;
     let shown: Vec<Value> =
-        volumes.iter().filter(|volume| wanted.fits(volume.name.as_str())).map(show).collect();
+        volumes.iter().filter(|v| wanted.fits(&[v.name.as_str()], "")).map(show).collect();
     Ok(wire::ok(&json!({ "Volumes": shown, "Warnings": null })))
 }
 
@@ -104,10 +104,24 @@ pub async fn create(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
         Ok(Reply::Volume(volume)) => Ok(wire::created(&show(&volume))),
         Ok(_) => Err(wire::astray()),
         Err(error) if error.kind == Kind::Conflict => existing(&body.name, driver, doorways).await,
-        Err(error) if error.kind == Kind::NotFound => {
-            Err(Error::not_found(format!("plugin \"{}\" not found", body.driver)))
-        }
-        Err(error) => Err(error),
+        Err(error) => Err(refused(&body.name, &body.driver, error)),
+    }
+}
+
+/// Texts that clients know.
+fn refused(name: &str, driver: &str, error: Error) -> Error {
+    let doing = format!("create {name}");
+    match error.kind {
+        Kind::NotFound => Error::not_found(format!(
+            "{doing}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+        )),
+        Kind::Invalid if Name::parse(name).is_err() && !name.is_empty() => Error::invalid(format!(
+            "{doing}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+        )),
+        Kind::Invalid if name.len() == 1 => Error::invalid(format!(
+            "{doing}: volume name is too short, names should be at least two alphanumeric characters"
+        )),
+        _ => error.while_doing(doing),
     }
 }
 
@@ -136,19 +150,20 @@ pub async fn remove(asked: &Asked<'_>, name: &str, doorways: &Doorways) -> Resul
 
 fn in_use(name: &str, doorways: &Doorways) -> Error {
     let view = doorways.engine.view();
-    let users = view.find_volume(name).map(|volume| view.users(&volume.name)).unwrap_or_default();
-    let users: Vec<String> = users.iter().map(|user| user.id.to_string()).collect();
+    let volume = view.find_volume(name).ok();
+    let users = volume.as_ref().map(|volume| view.users(&volume.name)).unwrap_or_default();
+    let mounts = volume.iter().flat_map(|volume| volume.mounts.keys().cloned());
+    let users: Vec<String> = users.iter().map(|user| user.id.to_string()).chain(mounts).collect();
     Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", ")))
 }
 
 pub async fn prune(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     let mut wanted = Wanted::read(asked, &["label", "label!", "all"])?;
-    networks::refuse_unlike(&wanted)?;
     // Before 1.42 named ones went too.
     let all = wanted.take_flag("all")?.unwrap_or(asked.version < (1, 42));
     match doorways.run(Command::VolumePrune(VolumePrune { all, filters: wanted.filters })).await? {
         Reply::Pruned(pruned) => Ok(wire::ok(&json!({
-            "VolumesDeleted": networks::or_null(pruned.removed),
+            "VolumesDeleted": pruned.removed,
             "SpaceReclaimed": pruned.reclaimed,
         }))),
         _ => Err(wire::astray()),

@@ -1,5 +1,5 @@
 //! Docker's plugin protocol, version 1, on our socket: a dockerd uses our volumes under the driver name `pontoon`. It
-//! translates and holds no state; so it counts no mounts, and refuses to mount what would have to be counted.
+//! translates and holds no state.
 //!
 //! Errors are `{"Err": "..."}`. Facts about the protocol: reference/docker.md section 2.
 mod volumes;
@@ -14,6 +14,9 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue},
 };
 use serde_json::{Value, json};
+
+/// Where a dockerd finds the plugin `pontoon` by itself.
+pub const SOCKET: &str = "/run/docker/plugins/pontoon.sock";
 
 /// Is `path` a call of this protocol, like `/VolumeDriver.Create`?
 pub fn knows(path: &str) -> bool {

@@ -1,12 +1,11 @@
-//! `VolumeDriver.*`: our local volumes for a dockerd. A volume with mount options is refused at its mount: counting who
-//! has it mounted is a promise, and only the engine makes those.
+//! `VolumeDriver.*`: our local volumes for a dockerd, which says who mounts them and when that is over.
 use super::{no_method, parse};
 use crate::{
     api::Doorways,
     error::{Error, Kind, Result},
     model::{
         Command, Reply,
-        command::{Filters, VolumeCreate, VolumeRemove, Which},
+        command::{Filters, VolumeCreate, VolumeMount, VolumeRemove, Which},
         reply::VolumeInfo,
     },
 };
@@ -18,6 +17,8 @@ use std::collections::BTreeMap;
 #[serde(default, rename_all = "PascalCase")]
 struct Body {
     name: String,
+    #[serde(rename = "ID")]
+    id: String,
     opts: Option<BTreeMap<String, String>>,
 }
 
@@ -32,9 +33,15 @@ pub async fn call(method: &str, body: &[u8], doorways: &Doorways) -> Result<Valu
         }
         "Get" => Ok(json!({ "Volume": show(&get(&body.name, doorways).await?), "Err": "" })),
         "Path" => Ok(json!({ "Mountpoint": get(&body.name, doorways).await?.mountpoint, "Err": "" })),
-        "Mount" => mount(&body.name, doorways).await,
-        // Nothing was mounted.
-        "Unmount" => get(&body.name, doorways).await.map(|_| json!({ "Err": "" })),
+        "Mount" => {
+            let request = VolumeMount { name: body.name, id: body.id };
+            volume(doorways.run(Command::VolumeMount(request)).await?)
+                .map(|volume| json!({ "Mountpoint": volume.mountpoint, "Err": "" }))
+        }
+        "Unmount" => {
+            let request = VolumeMount { name: body.name, id: body.id };
+            doorways.run(Command::VolumeUnmount(request)).await.map(|_| json!({ "Err": "" }))
+        }
         "List" => list(doorways).await,
         other => Err(no_method(&format!("VolumeDriver.{other}"))),
     }
@@ -54,7 +61,11 @@ fn astray() -> Error {
 }
 
 async fn get(name: &str, doorways: &Doorways) -> Result<VolumeInfo> {
-    match doorways.run(Command::VolumeInspect(Which::new(name))).await? {
+    volume(doorways.run(Command::VolumeInspect(Which::new(name))).await?)
+}
+
+fn volume(reply: Reply) -> Result<VolumeInfo> {
+    match reply {
         Reply::Volume(volume) => Ok(volume),
         _ => Err(astray()),
     }
@@ -68,16 +79,6 @@ async fn create(body: Body, doorways: &Doorways) -> Result<Value> {
     match doorways.run(Command::VolumeCreate(request)).await {
         Err(error) if !(bare && error.kind == Kind::Conflict) => Err(error),
         _ => Ok(json!({ "Err": "" })),
-    }
-}
-
-async fn mount(name: &str, doorways: &Doorways) -> Result<Value> {
-    let volume = get(name, doorways).await?;
-    match volume.options.contains_key("type") {
-        false => Ok(json!({ "Mountpoint": volume.mountpoint, "Err": "" })),
-        true => Err(Error::unsupported(format!(
-            "volume {name} has mount options: through the plugin only plain volumes can be used yet"
-        ))),
     }
 }
 

@@ -88,6 +88,10 @@ impl Host for Fake {
         self.machine()?.namespace_at(path)
     }
 
+    fn boot(&mut self) -> Result<String> {
+        Ok(self.machine()?.boot.to_string())
+    }
+
     fn process(&mut self, pid: u32) -> Result<Process> {
         let machine = self.machine()?;
         let started = machine.processes.get(&pid).copied();

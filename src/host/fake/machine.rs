@@ -90,6 +90,8 @@ pub(super) struct Machine {
     /// Every operation that was carried out.
     pub log: Vec<Op>,
     pub last_number: u64,
+    /// How often it was started anew.
+    pub boot: u64,
 }
 
 impl Machine {

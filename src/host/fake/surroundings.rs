@@ -73,8 +73,14 @@ impl Kernel {
         // Numbers of the last boot do not come back.
         let (generation, last_number) = (machine.daemon.generation + 1, machine.number());
         let faults = Faults { dead: true, ..Faults::default() };
-        *machine = Machine { foreign, subnets, faults, last_number, ..Machine::default() };
+        let boot = machine.boot + 1;
+        *machine = Machine { foreign, subnets, faults, last_number, boot, ..Machine::default() };
         machine.daemon.generation = generation;
+    }
+
+    /// Another boot of the host, in which everything happens to be there again.
+    pub fn next_boot(&self) {
+        self.0.lock().boot += 1;
     }
 
     /// From now on links leave only when [`Kernel::dig`] is called; or at once again.

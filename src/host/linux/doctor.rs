@@ -13,6 +13,8 @@ pub struct Process {
     pub resident_memory: u64,
     pub open_files: u64,
     pub open_files_limit: u64,
+    /// Bytes that this machine has.
+    pub memory: u64,
 }
 
 pub fn process() -> Process {
@@ -24,7 +26,13 @@ pub fn process() -> Process {
         resident_memory: resident * PAGE,
         open_files: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64),
         open_files_limit: limit,
+        memory: memory(),
     }
+}
+
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
 /// What this kernel can do, of what not all can.

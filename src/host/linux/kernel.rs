@@ -151,6 +151,10 @@ impl Host for Linux {
         Ok(namespace::identity(namespace.as_fd())?.inode)
     }
 
+    fn boot(&mut self) -> Result<String> {
+        process::boot()
+    }
+
     fn process(&mut self, pid: u32) -> Result<Process> {
         process::find(pid)
     }

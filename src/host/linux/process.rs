@@ -6,6 +6,13 @@ use crate::{
 };
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+/// Which start of the kernel this is: random(4), boot_id.
+pub fn boot() -> Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(|error| Error::os(format!("read {path}"), &error))?;
+    Ok(text.trim().to_owned())
+}
+
 /// The living process with this number; a zombie counts as gone.
 pub fn find(pid: u32) -> Result<Process> {
     let gone = || Error::not_found(format!("process {pid} is not there"));

@@ -2,7 +2,7 @@
 use super::World;
 use pontoon::{
     engine::View,
-    model::{Id, kernel::Item, sandbox::Netns},
+    model::{Id, Name, kernel::Item, sandbox::Netns},
     plan::{self, Lookup},
 };
 use std::{
@@ -40,6 +40,7 @@ fn wanted(view: &View) -> BTreeSet<Item> {
     let mut items = plan::constant();
     items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, false)));
+    items.extend(view.volumes.values().flat_map(|volume| plan::volume::items(volume)));
     items.into_iter().filter(|item| !matches!(item, Item::Forwarding(_))).collect()
 }
 
@@ -65,6 +66,9 @@ pub fn converged(world: &World) {
     for volume in view.volumes.keys() {
         assert!(directories.contains(volume), "volume {volume} has no directory");
     }
+    let known = |name: &&Name| view.volumes.contains_key(*name);
+    let forgotten: Vec<_> = directories.iter().filter(|name| !known(name)).collect();
+    assert!(forgotten.is_empty(), "files of volumes that were removed are still there: {forgotten:?}");
 }
 
 fn ledger(world: &World, view: &View) {

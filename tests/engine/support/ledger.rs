@@ -39,6 +39,8 @@ impl Disk {
             networks: self.all(Table::Networks),
             sandboxes: self.all(Table::Sandboxes),
             volumes: self.all(Table::Volumes),
+            removed: self.all(Table::Removed),
+            boot: self.all(Table::Boot).pop(),
         }
     }
     fn all<T: DeserializeOwned>(&self, table: Table) -> Vec<T> {

@@ -126,6 +126,13 @@ impl World {
         self.restart();
     }
 
+    /// A boot after which the same numbers and paths are there again.
+    pub fn reboot_keeping_namespaces(&mut self) {
+        self.kill();
+        self.kernel.next_boot();
+        self.restart();
+    }
+
     /// Ends the daemon in order.
     pub fn stop(&mut self) {
         if let Some(running) = self.running.take() {
