@@ -159,7 +159,7 @@ async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<bool
 
 /// The same doorways once more, where an engine looks for plugins. Without it everything else works: a failure is only said.
 fn listen_as_plugin(path: &Path, doorways: &Doorways, stopped: &tokio::sync::watch::Receiver<bool>) -> bool {
-    let listener = listen(path, "root").and_then(|listener| {
+    let listener = listen(path, None).and_then(|listener| {
         tokio::net::UnixListener::from_std(listener).map_err(|error| Error::os("listen as a plugin", &error))
     });
     match listener {

@@ -18,7 +18,10 @@ impl Host {
             .spawn()
             .expect("run unshare");
         let host = Host(child);
-        let apart = || fs::read_link(host.proc("ns/mnt")).ok() != fs::read_link("/proc/self/ns/mnt").ok();
+        // Both at once.
+        let kind = if flags.contains('n') { "ns/net" } else { "ns/mnt" };
+        let here = fs::read_link(format!("/proc/thread-self/{kind}")).ok();
+        let apart = || fs::read_link(host.proc(kind)).is_ok_and(|there| Some(there) != here);
         assert!(soon(apart), "unshare {flags}");
         host
     }
@@ -145,8 +148,9 @@ fn in_a_user_namespace() {
         let script = "
             mount -t tmpfs run /run/netns 2>/dev/null || true
             ip link set lo up
-            unshare -n sleep 600 >/dev/null 2>&1 & sleep 0.2
+            unshare -n sleep 600 >/dev/null 2>&1 &
             pid=$!
+            until [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
             \"$0\" netavark --config /run/other --rootless=true setup /proc/$pid/ns/net </run/request || exit 3
             nsenter -t $pid -n ip -br addr show eth0 >&2
             \"$0\" netavark --config /run/other --rootless=true teardown /proc/$pid/ns/net </run/request
