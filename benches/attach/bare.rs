@@ -124,8 +124,8 @@ impl Bare {
         self.holds.hold(&Self::hold(&link, round)).expect("a port");
         self.nft.exchange(&[], &Self::elements(&link, round)).expect("elements");
         let space = self.spaces[round].as_fd();
-        let end =
-            veth::attach(&mut self.route, INSTANCE, &link, &self.bridge, false, true, space).expect("a link");
+        let port = veth::Port { bridge: &self.bridge, isolated: false, hairpin: true };
+        let end = veth::attach(&mut self.route, INSTANCE, &link, port, Some(space)).expect("a link");
         let routes = Routes {
             sandbox: link.sandbox,
             v4: Some(Way { gateway: Some([10, 99, 0, 1].into()), link: link.name.clone() }),

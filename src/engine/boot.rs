@@ -12,8 +12,8 @@ use crate::{
     error::Result,
     ipam::Intervals,
     model::{
-        Id, Name, Sandbox, Volume,
-        kernel::{Item, Op},
+        Id, IfName, Name, Sandbox, Volume,
+        kernel::{Item, Op, host_end},
         sandbox::Netns,
     },
     plan,
@@ -87,17 +87,25 @@ fn load(writer: &mut Writer, contents: Contents, boot: &str) -> Vec<(Arc<Sandbox
     }
     writer.state.books.resume(sandboxes.iter());
     let mut dead = Vec::new();
+    let interfaces = handed_over(writer, &sandboxes);
     for sandbox in sandboxes {
         // No namespace and no process outlives its boot, even if a number of theirs has come again.
         let cause = match rebooted {
             true => Some("the host was started anew".to_owned()),
-            false => ended(writer, &sandbox),
+            false => ended(writer, &sandbox, interfaces.as_ref()),
         };
         if let Some(cause) = cause {
             dead.push((Arc::new(sandbox), cause));
         }
     }
     with_sharers(writer, dead)
+}
+
+/// Interfaces of the host, if some were handed over: they end with what they were handed to, and are never made twice.
+fn handed_over(writer: &mut Writer, sandboxes: &[Sandbox]) -> Option<HashSet<IfName>> {
+    let handed = sandboxes.iter().any(|sandbox| sandbox.netns == Netns::Handed);
+    let facts = handed.then(|| writer.host.facts()).and_then(Result::ok)?;
+    Some(facts.interfaces.into_iter().collect())
 }
 
 /// Those that share the namespace of an ended one have ended too.
@@ -114,7 +122,7 @@ fn with_sharers(writer: &Writer, mut dead: Vec<(Arc<Sandbox>, String)>) -> Vec<(
 }
 
 /// Why a sandbox is no more, or none if it lives.
-fn ended(writer: &mut Writer, sandbox: &Sandbox) -> Option<String> {
+fn ended(writer: &mut Writer, sandbox: &Sandbox, interfaces: Option<&HashSet<IfName>>) -> Option<String> {
     if let Some(process) = sandbox.process
         && writer.host.process(process.pid).ok() != Some(process)
     {
@@ -128,6 +136,11 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox) -> Option<String> {
         }
         Netns::Shared(id) => (!writer.state.view.sandboxes.contains_key(id))
             .then(|| "the sandbox it shared is gone".to_owned()),
+        Netns::Handed => {
+            let there = interfaces?;
+            let gone = sandbox.endpoints.iter().find(|endpoint| !there.contains(&host_end(&endpoint.id)));
+            gone.map(|endpoint| format!("its interface {} has gone", host_end(&endpoint.id)))
+        }
         Netns::Host => None,
     }
 }
@@ -202,7 +215,9 @@ pub fn repair(writer: &mut Writer, cause: &str) {
 fn reconcile(writer: &mut Writer) -> Result<usize> {
     let wanted = wanted(writer);
     let found = writer.host.observe(&wanted)?;
-    let ops = plan::diff::diff(found, wanted);
+    let mut ops = plan::diff::diff(found, wanted);
+    // Its runtime has it, or has let it go with its namespace: a second one would lie on the host for ever.
+    ops.retain(|op| !matches!(op, Op::Add(Item::Link(link)) if link.kind.is_handed()));
     let applied = match writer.host.apply(&ops) {
         Ok(applied) => vec![applied],
         Err(error) => {

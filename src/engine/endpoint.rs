@@ -167,6 +167,10 @@ pub fn must_own_namespace(sandbox: &Sandbox) -> Result<()> {
             "sandbox {} shares another sandbox's network: connect that one",
             sandbox.name
         ))),
+        Netns::Handed => Err(Error::invalid(format!(
+            "sandbox {} is one seat of a runtime's container: connect the container there",
+            sandbox.name
+        ))),
         Netns::Made(_) | Netns::Given { .. } => Ok(()),
     }
 }

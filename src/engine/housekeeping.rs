@@ -4,9 +4,10 @@ use super::{Engine, filters};
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        Command, Reply, Volume,
+        Command, Network, Reply, Volume,
         command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
+        network::HELD_BY,
         reply::{Df, DfCount, Pruned, VolumeUsage},
     },
 };
@@ -174,7 +175,9 @@ impl Engine {
         let mut pruned = Pruned::default();
         let mut networks: Vec<_> = view.networks.values().filter(|n| filter.network(&view, n)).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
-        let free = |n: &&Arc<crate::model::Network>| !n.predefined() && view.member_count(n.id) == 0;
+        let free = |n: &&Arc<Network>| {
+            !n.predefined() && view.member_count(n.id) == 0 && !n.labels.contains_key(HELD_BY)
+        };
         for network in networks.into_iter().filter(free) {
             let created = network.created.parse::<jiff::Timestamp>().ok();
             if until.is_some_and(|until| created.is_none_or(|created| created > until)) {

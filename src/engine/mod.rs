@@ -21,6 +21,7 @@ mod housekeeping;
 mod mounts;
 mod network;
 mod pools;
+mod ports;
 mod publish;
 mod query;
 mod sandbox;

@@ -18,7 +18,14 @@ use std::{net::IpAddr, sync::Arc};
 
 pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> Result<Decision> {
     let (name, driver) = named(state, request)?;
-    let (id, mut warnings) = (id(state, request)?, Vec::new());
+    let (id, mut warnings) = (request.id.map_or_else(random_id, Ok)?, Vec::new());
+    if let Some(holder) = state.view.networks.get(&id) {
+        return Err(Error::conflict(format!(
+            "network id {} is already in use by {}",
+            id.short(),
+            holder.name
+        )));
+    }
     let (v4, v6) = families(request, driver)?;
     let pools = pools::decide(state, world, request, driver, (v4, v6), &mut warnings)?;
     let settings = settings(state, world, request, driver, id, &pools)?;
@@ -42,16 +49,6 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
     let told = event(&world.now, "network", "create", id, &name, "call");
     let change = Change::Network { before: None, after: Some(Arc::new(network)) };
     Ok(Decision::new(vec![change], reply).with_event(told))
-}
-
-fn id(state: &State, request: &NetworkCreate) -> Result<Id> {
-    let id = request.id.map_or_else(random_id, Ok)?;
-    match state.view.networks.get(&id) {
-        Some(holder) => {
-            Err(Error::conflict(format!("network id {} is already in use by {}", id.short(), holder.name)))
-        }
-        None => Ok(id),
-    }
 }
 
 fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {

@@ -49,7 +49,7 @@ impl Writer {
                     let sign = match (&sandbox.netns, sandbox.process) {
                         (_, Some(process)) => Sign::Process(process),
                         (Netns::Made(path) | Netns::Given { path, .. }, None) => Sign::Path(path.clone()),
-                        (Netns::Host | Netns::Shared(_), None) => continue,
+                        (Netns::Host | Netns::Shared(_) | Netns::Handed, None) => continue,
                     };
                     if let Err(error) = self.host.watch(sandbox.id, sign) {
                         tracing::warn!(sandbox = %sandbox.name, %error, "its end will not be noticed by itself");

@@ -3,7 +3,7 @@ use super::{
     change::Change,
     decide::{Decision, State, World, event, random_id},
     endpoint::{Draft, check_alias, must_own_namespace, seat, shared_name},
-    mounts,
+    mounts, ports,
 };
 use crate::{
     error::{Error, Result},
@@ -13,7 +13,7 @@ use crate::{
             EndpointRequest, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, SandboxStart,
         },
         network::Driver,
-        port::{Holder, Port, PortSpec},
+        port::PortSpec,
         reply::{Created, Removed},
         sandbox::Netns,
     },
@@ -39,7 +39,10 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     let endpoints = draft.finish(endpoints)?;
     let seated: Vec<_> = endpoints.iter().flat_map(|e| e.addresses().map(|a| (e.network, a))).collect();
     let ports = match &place {
-        Place::Own(networks) => ports(state, world, (id, &name), &request.ports, networks, &mut warnings),
+        Place::Own(networks) => {
+            let networks = networks.iter().map(|(network, _)| network.clone()).collect();
+            ports::choose(state, world, (id, &name), &request.ports, networks, &mut warnings)
+        }
         Place::Host | Place::Shared(_) => {
             if !request.ports.is_empty() {
                 warnings
@@ -68,8 +71,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     };
     changes.push(Change::Sandbox { before: None, after: Some(Arc::new(sandbox)) });
     let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));
-    decision.chosen_ports =
-        request.ports.iter().any(|spec| spec.host_port.is_none() || spec.host_port_end.is_some());
+    decision.chosen_ports = request.ports.iter().any(PortSpec::leaves_choice);
     decision.events = volume_events(&decision.changes, &world.now, &name);
     Ok(decision.with_event(event(&world.now, "sandbox", "create", id, &name, "call")))
 }
@@ -141,6 +143,7 @@ fn netns(
     name: &Name,
 ) -> Result<Netns> {
     match (place, &request.netns) {
+        _ if request.handed => handed(request, place),
         (Place::Host, None) => Ok(Netns::Host),
         (Place::Shared(id), None) => Ok(Netns::Shared(*id)),
         (Place::Host | Place::Shared(_), Some(path)) => Err(Error::invalid(format!(
@@ -168,6 +171,23 @@ fn netns(
     }
 }
 
+/// The runtime's namespace, into which we hand the interfaces of bridges.
+fn handed(request: &SandboxCreate, place: &Place) -> Result<Netns> {
+    let Place::Own(networks) = place else {
+        return Err(Error::invalid("interfaces can be handed over only in networks with a bridge"));
+    };
+    match networks.iter().find(|(network, _)| network.driver != Driver::Bridge) {
+        _ if request.netns.is_some() => {
+            Err(Error::invalid("handed and netns exclude each other: say which of both it is"))
+        }
+        Some((network, _)) => Err(Error::unsupported(format!(
+            "network {} has no bridge: its interfaces cannot be handed over",
+            network.name
+        ))),
+        None => Ok(Netns::Handed),
+    }
+}
+
 fn endpoints(draft: &mut Draft<'_>, place: &Place) -> Result<Vec<crate::model::Endpoint>> {
     let Place::Own(networks) = place else { return Ok(Vec::new()) };
     let mut endpoints = Vec::with_capacity(networks.len());
@@ -176,39 +196,6 @@ fn endpoints(draft: &mut Draft<'_>, place: &Place) -> Result<Vec<crate::model::E
         endpoints.push(endpoint);
     }
     Ok(endpoints)
-}
-
-/// Turns specifications into promised ports, bound to the network's own host address if it has one.
-fn ports(
-    state: &mut State,
-    world: &World<'_>,
-    (id, name): (Id, &Name),
-    specs: &[PortSpec],
-    networks: &[(Arc<Network>, EndpointRequest)],
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Port>> {
-    if !specs.is_empty() && networks.iter().all(|(network, _)| network.internal) {
-        warnings.push("published ports lead nowhere: no network of this sandbox leads out".to_owned());
-    }
-    let binding = networks.iter().find_map(|(network, _)| network.bridge().and_then(|b| b.host_binding));
-    let holder = Arc::new(Holder { sandbox: id, name: name.to_string() });
-    let mut chosen: Vec<Port> = Vec::new();
-    let result = specs.iter().try_for_each(|spec| {
-        spec.check()?;
-        let spec = PortSpec { host_ip: spec.host_ip.or(binding), ..spec.clone() };
-        for port in state.books.ports.choose(&spec, &state.settings.ephemeral, world.elsewhere)? {
-            state.books.ports.promise(&port, &holder)?;
-            chosen.push(port);
-        }
-        Ok(())
-    });
-    match result {
-        Ok(()) => Ok(chosen),
-        Err(error) => {
-            chosen.iter().for_each(|port| state.books.ports.release(port));
-            Err(error)
-        }
-    }
 }
 
 pub fn start(state: &mut State, world: &mut World<'_>, request: &SandboxStart) -> Result<Decision> {

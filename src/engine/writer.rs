@@ -5,7 +5,7 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
-    network, sandbox, undo,
+    network, ports, sandbox, undo,
     view::View,
     volume,
 };
@@ -293,6 +293,7 @@ impl Writer {
             Command::NetworkDisconnect(request) => sandbox::disconnect(state, world, request),
             Command::SandboxCreate(request) => sandbox::create(state, world, request),
             Command::SandboxStart(request) => sandbox::start(state, world, request),
+            Command::SandboxPublish(request) => ports::publish(state, world, request),
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::VolumeCreate(request) => volume::create(state, world, request, &root),
             Command::VolumeRemove(request) => volume::remove(state, world, request),

@@ -1,5 +1,11 @@
 //! The whole vocabulary of the daemon: every doorway translates into a `Command`.
-use super::{Id, IfName, Mac, Name, mount::MountSpec, network::Driver, port::PortSpec, sandbox::Dns};
+use super::{
+    Id, IfName, Mac, Name,
+    mount::MountSpec,
+    network::Driver,
+    port::{Port, PortSpec},
+    sandbox::Dns,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -55,6 +61,7 @@ commands! {
     "Sandbox.List" SandboxList(Filters) -> Vec<super::reply::SandboxInfo>;
     "Sandbox.Inspect" SandboxInspect(Which) -> super::reply::SandboxInfo;
     "Sandbox.Start" SandboxStart(SandboxStart) -> super::reply::Removed;
+    "Sandbox.Publish" SandboxPublish(SandboxPublish) -> Vec<Port>;
     "Sandbox.Remove" SandboxRemove(SandboxRemove) -> super::reply::Removed;
     "Volume.Create" VolumeCreate(VolumeCreate) -> super::reply::VolumeInfo;
     "Volume.List" VolumeList(Filters) -> Vec<super::reply::VolumeInfo>;
@@ -104,7 +111,6 @@ pub struct Filters {
 pub struct NetworkCreate {
     pub name: String,
     /// Chosen by the caller (runtimes have ids of their own); else random.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
@@ -164,6 +170,9 @@ pub struct SandboxCreate {
     pub id: Option<Id>,
     /// An existing namespace; none: one is made.
     pub netns: Option<PathBuf>,
+    /// The runtime fetches each interface from the host under the name `ph` and 12 hex digits of the endpoint's id, and
+    /// sees to all that is inside: addresses, routes, names.
+    pub handed: bool,
     /// Empty: joins `bridge`. `host`, `none` and `sandbox:NAME` stand alone.
     pub networks: Vec<EndpointRequest>,
     pub ports: Vec<PortSpec>,
@@ -181,6 +190,14 @@ pub struct SandboxCreate {
 pub struct SandboxStart {
     pub name: String,
     pub pid: u32,
+}
+
+/// Publishes these ports of a sandbox instead of those that are published now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxPublish {
+    pub name: String,
+    pub ports: Vec<PortSpec>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -89,7 +89,7 @@ pub struct Link {
     pub endpoint: Id,
     pub sandbox: Id,
     pub kind: LinkKind,
-    /// Name inside the sandbox.
+    /// Name inside the sandbox, or of the end that waits on the host.
     pub name: IfName,
     pub mac: Mac,
     pub mtu: Option<u32>,
@@ -104,6 +104,11 @@ pub struct Link {
 pub enum LinkKind {
     /// `isolated`: bridge ports that cannot reach each other (ICC off).
     Veth {
+        bridge: IfName,
+        isolated: bool,
+    },
+    /// As `Veth`, but the sandbox's end stays on the host until its runtime fetches it.
+    Handed {
         bridge: IfName,
         isolated: bool,
     },
@@ -286,9 +291,33 @@ impl Link {
     }
 }
 
+impl LinkKind {
+    /// The bridge that its host end is a port of, and whether that port is kept apart from the others.
+    pub fn bridge(&self) -> Option<(&IfName, bool)> {
+        match self {
+            LinkKind::Veth { bridge, isolated } | LinkKind::Handed { bridge, isolated } => {
+                Some((bridge, *isolated))
+            }
+            LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => None,
+        }
+    }
+    pub fn is_handed(&self) -> bool {
+        matches!(self, LinkKind::Handed { .. })
+    }
+}
+
 /// Name of an endpoint's host end: `pt` and 12 hex digits of its id.
 pub fn host_end(endpoint: &Id) -> IfName {
-    match IfName::parse(&format!("pt{}", endpoint.short())) {
+    named("pt", endpoint)
+}
+
+/// Name of the end that waits on the host for its runtime: `ph` and 12 hex digits of the endpoint's id.
+pub fn handed_end(endpoint: &Id) -> IfName {
+    named("ph", endpoint)
+}
+
+fn named(prefix: &str, endpoint: &Id) -> IfName {
+    match IfName::parse(&format!("{prefix}{}", endpoint.short())) {
         Ok(name) => name,
         Err(_) => unreachable!("14 letters and digits are an interface name"),
     }

@@ -73,6 +73,9 @@ pub enum Settings {
     Plain,
 }
 
+/// Label of a network that a runtime knows too, with that runtime's name: `network prune` leaves it alone.
+pub const HELD_BY: &str = "io.pontoon.held-by";
+
 /// Names of the networks that are always there.
 pub const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 

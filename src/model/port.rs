@@ -133,6 +133,10 @@ fn last_of(first: u16, count: u16) -> u16 {
 }
 
 impl PortSpec {
+    /// Is a host port to be chosen?
+    pub fn leaves_choice(&self) -> bool {
+        self.host_port.is_none() || self.host_port_end.is_some()
+    }
     /// Whether a specification that arrived as values makes sense; text that was parsed always does.
     pub fn check(&self) -> Result<()> {
         let bad = |why: String| Err(Error::invalid(format!("invalid port {self}: {why}")));

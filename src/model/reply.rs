@@ -23,6 +23,7 @@ pub enum Reply {
     Endpoint(EndpointInfo),
     Sandboxes(Vec<SandboxInfo>),
     Sandbox(Box<SandboxInfo>),
+    Ports(Vec<Port>),
     Volumes(Vec<VolumeInfo>),
     Volume(VolumeInfo),
     Removed(Removed),

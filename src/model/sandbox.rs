@@ -19,6 +19,9 @@ pub enum Netns {
     Host,
     /// That of another sandbox.
     Shared(Id),
+    /// A runtime's that we never enter: each interface is handed over on the host, and the runtime fetches it, moves it in
+    /// and furnishes it.
+    Handed,
 }
 
 /// One container's place: a network namespace, its names, its ports, its mounts.
@@ -100,11 +103,11 @@ impl Sandbox {
     pub fn holds_ports(&self) -> bool {
         self.labels.get(PORTS_HELD_BY).is_none_or(|who| who != "runtime")
     }
-    /// Path of its namespace, unless it is the host's or another sandbox's.
+    /// Path of its namespace, unless it is the host's or another sandbox's, or nobody told us.
     pub fn netns_path(&self) -> Option<&PathBuf> {
         match &self.netns {
             Netns::Made(path) | Netns::Given { path, .. } => Some(path),
-            Netns::Host | Netns::Shared(_) => None,
+            Netns::Host | Netns::Shared(_) | Netns::Handed => None,
         }
     }
     pub fn endpoint_in(&self, network: Id) -> Option<&Endpoint> {

@@ -2,7 +2,7 @@
 use super::{Lookup, gateway, network::bridge_addresses, ports};
 use crate::model::{
     Endpoint, Family, Mac, Network, Sandbox,
-    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes},
+    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, handed_end},
     mount::MountKind,
     network::{Driver, Settings},
     options::VlanMode,
@@ -14,25 +14,33 @@ use std::net::{IpAddr, Ipv6Addr};
 pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
     let mut items = volume_mounts(sandbox, lookup);
     let (path, made) = match &sandbox.netns {
-        Netns::Made(path) => (path, true),
-        Netns::Given { path, .. } => (path, false),
+        Netns::Made(path) => (Some(path), true),
+        Netns::Given { path, .. } => (Some(path), false),
+        Netns::Handed => (None, false),
         Netns::Host | Netns::Shared(_) => return items,
     };
-    items.push(Item::Namespace(Namespace { sandbox: sandbox.id, path: path.clone(), made }));
+    items.extend(
+        path.map(|path| Item::Namespace(Namespace { sandbox: sandbox.id, path: path.clone(), made })),
+    );
     for endpoint in &sandbox.endpoints {
         let Some(network) = lookup.network(endpoint.network) else { continue };
         items.extend(link(sandbox, endpoint, &network).map(Item::Link));
         items.extend(guard(endpoint, &network).into_iter().map(Item::Element));
     }
-    let routes = routes(sandbox, lookup);
-    if routes.v4.is_some() || routes.v6.is_some() {
-        items.push(Item::Routes(routes));
-    }
-    if resolves(sandbox, lookup, strict) {
-        items.push(Item::Resolver(Resolver { sandbox: sandbox.id }));
+    if path.is_some() {
+        items.extend(inside(sandbox, lookup, strict));
     }
     items.extend(ports::items(sandbox, lookup));
     items
+}
+
+/// What lies behind the sandbox's door, its interfaces apart.
+fn inside(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
+    let routes = routes(sandbox, lookup);
+    let leads_out = routes.v4.is_some() || routes.v6.is_some();
+    let resolver = resolves(sandbox, lookup, strict);
+    let resolver = resolver.then_some(Item::Resolver(Resolver { sandbox: sandbox.id }));
+    leads_out.then_some(Item::Routes(routes)).into_iter().chain(resolver).collect()
 }
 
 /// Does the sandbox have our DNS server at 127.0.0.11?
@@ -52,7 +60,12 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
         Settings::Bridge { device, mac, settings } => {
             let neighbours: Vec<(IpAddr, Mac)> =
                 bridge_addresses(network, settings).iter().map(|cidr| (cidr.address, *mac)).collect();
-            (LinkKind::Veth { bridge: device.clone(), isolated: !settings.icc }, settings.mtu, neighbours)
+            let (bridge, isolated) = (device.clone(), !settings.icc);
+            let kind = match sandbox.netns {
+                Netns::Handed => LinkKind::Handed { bridge, isolated },
+                _ => LinkKind::Veth { bridge, isolated },
+            };
+            (kind, settings.mtu, neighbours)
         }
         Settings::Vlan { parent, settings } => {
             let kind = match settings.mode {
@@ -66,8 +79,11 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
     Some(Link {
         endpoint: endpoint.id,
         sandbox: sandbox.id,
+        name: match kind.is_handed() {
+            true => handed_end(&endpoint.id),
+            false => endpoint.ifname.clone(),
+        },
         kind,
-        name: endpoint.ifname.clone(),
         mac: endpoint.mac,
         mtu,
         addresses: endpoint.addresses().filter_map(|address| network.cidr(address)).collect(),

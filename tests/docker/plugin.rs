@@ -7,7 +7,7 @@ fn a_volume_driver() {
         let path = "/run/default/root/volumes/data/_data";
         let mounted = &format!(r#""Mountpoint":"{path}""#);
         for (method, body, status, part) in [
-            ("Plugin.Activate", "", 200, r#"{"Implements":["VolumeDriver"]}"#),
+            ("Plugin.Activate", "", 200, r#"{"Implements":["NetworkDriver","VolumeDriver"]}"#),
             ("VolumeDriver.Capabilities", "", 200, r#""Scope":"local""#),
             ("VolumeDriver.Create", r#"{"Name":"data","Opts":null}"#, 200, r#""Err":"""#),
             ("VolumeDriver.Create", r#"{"Name":"data","Opts":{}}"#, 200, r#""Err":"""#),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `refuse_*` | every refusal, word by word, and that nothing is left of it |
 //! | `addresses`, `ports`, `seats`, `volumes`, `ends` | what the daemon does for those who ask |
+//! | `handed` | interfaces that a runtime fetches, and ports that change while it runs |
 //! | `undo` | a failure at any step leaves everything as it was |
 //! | `crash` | death at any step is mended by the next start |
 //! | `restart`, `batch`, `cost` | restarts and reboots, commands decided together, work that does not grow |
@@ -16,6 +17,7 @@ mod battery;
 mod cost;
 mod crash;
 mod ends;
+mod handed;
 mod ports;
 mod random;
 mod refuse_network;

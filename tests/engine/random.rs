@@ -42,11 +42,16 @@ fn mounts() -> impl Strategy<Value = Value> {
 }
 
 fn call() -> impl Strategy<Value = Step> {
-    let create =
-        (name(), prop::collection::vec((network(), -1..2i32), 1..3), ports(), mounts(), any::<bool>());
-    let create = create.prop_map(|(name, networks, ports, mounts, auto_remove)| {
+    let create = (
+        name(),
+        prop::collection::vec((network(), -1..2i32), 1..3),
+        ports(),
+        mounts(),
+        any::<(bool, bool)>(),
+    );
+    let create = create.prop_map(|(name, networks, ports, mounts, (auto_remove, handed))| {
         let networks: Vec<Value> = networks.iter().map(|(n, p)| json!({"network": n, "priority": p})).collect();
-        ("Sandbox.Create", json!({"name": name, "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": auto_remove}))
+        ("Sandbox.Create", json!({"name": name, "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": auto_remove, "handed": handed}))
     });
     let small = network().prop_map(|n| {
         let subnet = format!("10.{}.0.0/29", n.bytes().last().unwrap_or(0));
@@ -59,6 +64,7 @@ fn call() -> impl Strategy<Value = Step> {
         2 => (name(), network(), -1..2i32).prop_map(|(s, n, p)| ("Network.Connect", json!({"sandbox": s, "endpoint": {"network": n, "priority": p}}))),
         2 => (name(), network()).prop_map(|(s, n)| ("Network.Disconnect", json!({"sandbox": s, "network": n}))),
         2 => (name(), any::<bool>()).prop_map(|(s, v)| ("Sandbox.Remove", json!({"name": s, "force": true, "volumes": v}))),
+        1 => (name(), ports()).prop_map(|(s, ports)| ("Sandbox.Publish", json!({"name": s, "ports": ports}))),
         1 => (name(), name()).prop_map(|(a, b)| ("Sandbox.Create", json!({"name": a, "networks": [{"network": format!("sandbox:{b}")}]}))),
         1 => (name(), 0..3u32).prop_map(|(s, pid)| ("Sandbox.Start", json!({"name": s, "pid": pid}))),
         1 => Just(("Volume.Create", json!({"name": "v0"}))),

@@ -150,7 +150,7 @@ fn in_a_user_namespace() {
             ip link set lo up
             unshare -n sleep 600 >/dev/null 2>&1 &
             pid=$!
-            until [ "$(readlink /proc/$pid/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
+            until [ $(readlink /proc/$pid/ns/net) != $(readlink /proc/self/ns/net) ]; do sleep 0.02; done
             \"$0\" netavark --config /run/other --rootless=true setup /proc/$pid/ns/net </run/request || exit 3
             nsenter -t $pid -n ip -br addr show eth0 >&2
             \"$0\" netavark --config /run/other --rootless=true teardown /proc/$pid/ns/net </run/request

@@ -105,6 +105,7 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
         options::mark_attachable(&mut labels);
     }
     Ok(NetworkCreate {
+        id: None,
         name: body.name,
         id: None,
         driver: Some(driver),

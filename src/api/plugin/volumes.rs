@@ -1,8 +1,8 @@
 //! `VolumeDriver.*`: our local volumes for a dockerd, which says who mounts them and when that is over.
-use super::{no_method, parse};
+use super::{astray, no_method, parse};
 use crate::{
     api::Doorways,
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     model::{
         Command, Reply,
         command::{Filters, VolumeCreate, VolumeMount, VolumeRemove, Which},
@@ -54,10 +54,6 @@ fn show(volume: &VolumeInfo) -> Value {
         "CreatedAt": volume.created,
         "Status": {},
     })
-}
-
-fn astray() -> Error {
-    Error::internal("the engine answered something else than was asked")
 }
 
 async fn get(name: &str, doorways: &Doorways) -> Result<VolumeInfo> {

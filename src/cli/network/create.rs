@@ -74,6 +74,7 @@ pub fn run(args: &CreateArgs, page: &mut Page) -> Done {
 fn request(args: &CreateArgs) -> Result<NetworkCreate> {
     refuse_swarm(args)?;
     Ok(NetworkCreate {
+        id: None,
         name: args.name.clone(),
         id: None,
         driver: Some(driver(&args.driver)?),

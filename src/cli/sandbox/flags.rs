@@ -79,6 +79,7 @@ impl SandboxFlags {
         let servers = self.dns.iter().map(|text| ask::value("--dns", text, "an address, like 10.1.0.1"));
         let ports = self.publish.iter().map(|text| PortSpec::parse_list(text)).collect::<Result<Vec<_>>>()?;
         Ok(SandboxCreate {
+            handed: false,
             name: self.name.clone(),
             id: None,
             netns: None,

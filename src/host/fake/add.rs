@@ -84,14 +84,12 @@ impl Machine {
     }
 
     fn add_link(&mut self, link: &Link) -> Result<()> {
-        let inode = self.open_namespace(link.sandbox)?;
+        // Number 0 is the host's own: nobody says where the runtime takes it.
+        let inode = if link.kind.is_handed() { 0 } else { self.open_namespace(link.sandbox)? };
         if self.links.get(&link.endpoint).is_some_and(|wire| wire.link == *link && wire.inode == inode) {
             return Ok(());
         }
-        let master = match &link.kind {
-            LinkKind::Veth { bridge, .. } => Some(bridge.clone()),
-            LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => None,
-        };
+        let master = link.kind.bridge().map(|(bridge, _)| bridge.clone());
         self.check_lower(link)?;
         let inside = |wire: &&Wire| wire.inode == inode && wire.link.name == link.name;
         if link.name.as_str() == "lo" || self.links.values().any(|wire| inside(&wire)) {
@@ -111,7 +109,7 @@ impl Machine {
     /// The bridge or parent interface that a link stands on.
     fn check_lower(&self, link: &Link) -> Result<()> {
         match &link.kind {
-            LinkKind::Veth { bridge, .. } => {
+            LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } => {
                 if !self.bridges.contains_key(bridge) {
                     return Err(Error::not_found(format!(
                         "attach {}: bridge {bridge} does not exist",

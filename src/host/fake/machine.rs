@@ -4,7 +4,7 @@ use crate::{
     host::{Done, Leaving, Sign},
     model::{
         Family, Id, IfName, Proto, Subnet,
-        kernel::{Bridge, Element, Hold, Key, Link, LinkKind, Namespace, Op, Route, VolumeMount},
+        kernel::{Bridge, Element, Hold, Key, Link, Namespace, Op, Route, VolumeMount},
     },
 };
 use std::{
@@ -151,7 +151,7 @@ impl Machine {
             File::Home | File::Plain => None,
         }));
         self.namespaces.retain(|inode, _| kept.contains(inode));
-        self.links.retain(|_, wire| kept.contains(&wire.inode));
+        self.links.retain(|_, wire| wire.link.kind.is_handed() || kept.contains(&wire.inode));
     }
 
     /// The process ends: all descriptors are closed, and whoever waits for a burial hears nothing.
@@ -164,5 +164,5 @@ impl Machine {
 }
 
 pub(super) fn is_veth(link: &Link) -> bool {
-    matches!(link.kind, LinkKind::Veth { .. })
+    link.kind.bridge().is_some()
 }

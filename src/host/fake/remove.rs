@@ -28,6 +28,11 @@ impl Machine {
             },
             Op::Change(Item::Routes(before), Item::Routes(after)) => self.set_routes(Some(before), after),
             Op::Change(_, after @ Item::Hold(_)) => self.add(after, applied),
+            Op::Change(_, Item::Link(link)) if link.kind.is_handed() => {
+                let master = link.kind.bridge().map(|(bridge, _)| bridge.clone());
+                self.links.entry(link.endpoint).and_modify(|wire| wire.master = master);
+                Ok(())
+            }
             Op::Change(Item::Link(before), after) => {
                 self.delete_link(before.endpoint);
                 self.add(after, applied)

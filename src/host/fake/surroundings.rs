@@ -98,6 +98,11 @@ impl Kernel {
         waiting
     }
 
+    /// The namespace that a runtime had moved an interface into is gone, and the interface with it.
+    pub fn lose_link(&self, endpoint: Id) {
+        self.0.lock().delete_link(endpoint);
+    }
+
     pub fn start_process(&self, pid: u32) -> Process {
         let mut machine = self.0.lock();
         let started = machine.number();

@@ -14,7 +14,7 @@ use crate::{
     host::{Applied, Leaving},
     model::{
         Family, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, Resolver},
+        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver},
     },
 };
 use std::{net::IpAddr, os::fd::AsFd};
@@ -84,6 +84,10 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
     let mut visits = Visits::default();
     for op in ops {
         match op {
+            // Its runtime has the other end: that one stays as it is.
+            Op::Change(_, Item::Link(link)) if link.kind.is_handed() => {
+                attach::put_back(linux, link)?;
+            }
             Op::Change(Item::Link(before), Item::Link(after)) => {
                 veth::remove(&mut linux.route, &before.host_name())?;
                 visits.link(after);
@@ -198,7 +202,7 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
 }
 
 fn remove_link(linux: &mut Linux, link: &Link, all: &[Op], applied: &mut Applied) -> Result<()> {
-    if let LinkKind::Veth { bridge, .. } = &link.kind {
+    if let Some((bridge, _)) = link.kind.bridge() {
         veth::forget_neighbours(&mut linux.route, link, bridge)?;
         let name = link.host_name();
         if let Some(index) = linux.route.index(&name)? {

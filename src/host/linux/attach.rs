@@ -4,7 +4,7 @@ use super::{
     netlink::{
         inside::{Visit, furnish},
         parent,
-        veth::{self, HostEnd, settle},
+        veth::{self, HostEnd, Port, settle},
     },
     nft::install_resolver,
 };
@@ -20,7 +20,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
 };
 
 /// Where the resolver's sockets wait inside a sandbox; another port if this one is taken there.
@@ -29,7 +29,11 @@ const RESOLVER_PORT: u16 = 40_053;
 
 /// What is to be done, sandbox by sandbox.
 #[derive(Default)]
-pub struct Visits<'a>(BTreeMap<Id, Wanted<'a>>);
+pub struct Visits<'a> {
+    inside: BTreeMap<Id, Wanted<'a>>,
+    /// Links whose other end stays on the host.
+    handed: Vec<&'a Link>,
+}
 
 #[derive(Default)]
 struct Wanted<'a> {
@@ -40,19 +44,25 @@ struct Wanted<'a> {
 
 impl<'a> Visits<'a> {
     pub fn link(&mut self, link: &'a Link) {
-        self.0.entry(link.sandbox).or_default().links.push(link);
+        match link.kind.is_handed() {
+            true => self.handed.push(link),
+            false => self.inside.entry(link.sandbox).or_default().links.push(link),
+        }
     }
     pub fn routes(&mut self, found: Option<&'a Routes>, wanted: &'a Routes) {
-        self.0.entry(wanted.sandbox).or_default().routes = Some((found, wanted));
+        self.inside.entry(wanted.sandbox).or_default().routes = Some((found, wanted));
     }
     pub fn resolver(&mut self, sandbox: Id) {
-        self.0.entry(sandbox).or_default().resolver = true;
+        self.inside.entry(sandbox).or_default().resolver = true;
     }
 }
 
 pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) -> Result<()> {
     let mut ends = Vec::new();
-    for (sandbox, wanted) in &visits.0 {
+    for link in &visits.handed {
+        ends.extend(host_part(linux, link, None)?);
+    }
+    for (sandbox, wanted) in &visits.inside {
         let namespace = match linux.namespaces.lock().get(sandbox) {
             Some(namespace) => {
                 namespace.try_clone().map_err(|error| Error::os("hold a namespace", &error))?
@@ -66,22 +76,9 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
         };
         let first = ends.len();
         for link in &wanted.links {
-            match &link.kind {
-                LinkKind::Veth { bridge, isolated } => {
-                    let (instance, fd) = (linux.instance.as_str(), namespace.as_fd());
-                    ends.push(veth::attach(
-                        &mut linux.route,
-                        instance,
-                        link,
-                        bridge,
-                        *isolated && !bridged_packets_are_filtered(),
-                        linux.hairpin,
-                        fd,
-                    )?);
-                }
-                LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => {
-                    parent::attach(&mut linux.route, link, namespace.as_fd())?;
-                }
+            match host_part(linux, link, Some(namespace.as_fd()))? {
+                Some(end) => ends.push(end),
+                None => parent::attach(&mut linux.route, link, namespace.as_fd())?,
             }
         }
         let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..]))??;
@@ -96,11 +93,25 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
     }
 }
 
+/// The pair and its place on the bridge; none for a link that stands on no bridge.
+fn host_part(linux: &mut Linux, link: &Link, namespace: Option<BorrowedFd<'_>>) -> Result<Option<HostEnd>> {
+    let Some((bridge, isolated)) = link.kind.bridge() else { return Ok(None) };
+    let port = Port { bridge, isolated: isolated && !bridged_packets_are_filtered(), hairpin: linux.hairpin };
+    veth::attach(&mut linux.route, linux.instance.as_str(), link, port, namespace).map(Some)
+}
+
+/// Puts the host end of a link whose other end its runtime has onto its bridge again.
+pub fn put_back(linux: &mut Linux, link: &Link) -> Result<()> {
+    let Some((bridge, isolated)) = link.kind.bridge() else { return Ok(()) };
+    let port = Port { bridge, isolated: isolated && !bridged_packets_are_filtered(), hairpin: linux.hairpin };
+    veth::put_back(&mut linux.route, link, port)
+}
+
 /// On the sandbox's side of the door.
 fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<Option<(UdpSocket, TcpListener)>> {
     let mut known = ends.iter();
     let links = wanted.links.iter().map(|link| match link.kind {
-        LinkKind::Veth { .. } => (*link, known.next().map(|end| end.inside)),
+        LinkKind::Veth { .. } | LinkKind::Handed { .. } => (*link, known.next().map(|end| end.inside)),
         LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => (*link, None),
     });
     let links: Vec<_> = links.collect();

@@ -32,6 +32,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     }
     found.extend(bridges(&seen.bridges, wanted));
     found.extend(insides(linux, &seen.ends, wanted)?);
+    found.extend(handed(&seen.ends, wanted));
     found.extend(strangers(&seen.ends, wanted));
     found.extend(in_this_process(linux, wanted));
     found.extend(forgotten_namespaces(linux, wanted));
@@ -122,6 +123,20 @@ fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>
         }
     }
     Ok(found)
+}
+
+/// Links whose other end their runtime has: they are judged by the host end alone.
+fn handed(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
+    let ends: HashMap<Id, &EndSeen> = ends.iter().map(|end| (end.endpoint, end)).collect();
+    let found = wanted.iter().filter_map(|item| {
+        let Item::Link(wish) = item else { return None };
+        let (LinkKind::Handed { bridge, .. }, Some(end)) = (&wish.kind, ends.get(&wish.endpoint)) else {
+            return None;
+        };
+        let equal = end.up && end.bridge.as_ref() == Some(bridge);
+        Some(Item::Link(if equal { wish.clone() } else { different(wish) }))
+    });
+    found.collect()
 }
 
 /// None: it is not there. Else the wish itself if it is as wished, or something that differs from it.

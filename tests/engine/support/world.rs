@@ -35,6 +35,7 @@ pub struct World {
 }
 
 struct Running {
+    queue: mpsc::Sender<Message>,
     engine: Engine,
     resolvers: Arc<FakeResolvers>,
     thread: JoinHandle<()>,
@@ -81,6 +82,7 @@ impl World {
         self.kill();
         let queue = mpsc::channel();
         let tell: mpsc::Sender<Message> = queue.0.clone();
+        let notices = tell.clone();
         let ended = move |sandbox| {
             let _ = tell.send(Message::Ended { sandbox, cause: "it ended".to_owned() });
         };
@@ -103,7 +105,7 @@ impl World {
             clock,
         };
         let (engine, thread) = Engine::start(parts, Arc::new(FakeProbe))?;
-        self.running = Some(Running { engine, resolvers, thread });
+        self.running = Some(Running { queue: notices, engine, resolvers, thread });
         Ok(())
     }
 
@@ -146,6 +148,11 @@ impl World {
     }
     pub fn engine(&self) -> &Engine {
         &self.running().engine
+    }
+    /// Somebody is said to have changed what is ours.
+    pub fn drifted(&self) {
+        let cause = "somebody".to_owned();
+        self.running().queue.send(Message::Drifted { cause }).expect("a writer");
     }
     pub fn resolvers(&self) -> &FakeResolvers {
         &self.running().resolvers

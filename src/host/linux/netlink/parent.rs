@@ -24,7 +24,7 @@ pub fn attach(route: &mut Route, link: &Link, namespace: BorrowedFd<'_>) -> Resu
     let (parent, kind, info) = match &link.kind {
         LinkKind::Macvlan { parent, mode } => (parent, "macvlan", macvlan(*mode)),
         LinkKind::Ipvlan { parent, mode } => (parent, "ipvlan", ipvlan(*mode)),
-        LinkKind::Veth { .. } => {
+        LinkKind::Veth { .. } | LinkKind::Handed { .. } => {
             return Err(Error::internal(format!("{} is a veth, it has no parent", link.name)));
         }
     };

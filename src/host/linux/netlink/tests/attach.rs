@@ -130,16 +130,14 @@ fn inside_and_outside_look_as_wanted() {
             &mut route,
             INSTANCE,
             &Link { endpoint: id(9), ..link.clone() },
-            &name("br-test"),
-            false,
-            false,
-            space.as_fd(),
+            port(&name("br-test")),
+            Some(space.as_fd()),
         );
         assert_eq!(second.expect_err("taken").to_string(), "sandbox already has an interface eth0");
         let same = Link { name: name("eth1"), ..link.clone() };
-        let second = veth::attach(&mut route, INSTANCE, &same, &name("br-test"), false, false, space.as_fd());
+        let second = veth::attach(&mut route, INSTANCE, &same, port(&name("br-test")), Some(space.as_fd()));
         assert_eq!(second.expect_err("taken").kind, Kind::Conflict);
-        let lost = veth::attach(&mut route, INSTANCE, &link, &name("br-lost"), false, false, space.as_fd());
+        let lost = veth::attach(&mut route, INSTANCE, &link, port(&name("br-lost")), Some(space.as_fd()));
         assert_eq!(lost.expect_err("no bridge").kind, Kind::NotFound);
         veth::forget_neighbours(&mut route, &link, &name("br-test")).expect("forget");
         veth::forget_neighbours(&mut route, &link, &name("br-test")).expect("twice");
@@ -241,7 +239,7 @@ fn a_full_bridge_is_named_and_nothing_is_left_behind() {
         let space = a_namespace(folder.path(), 1, home);
         let mut attach = |n: u32| {
             let link = Link { name: name(&format!("e{n}")), ..a_link(n, false, false) };
-            veth::attach(&mut route, INSTANCE, &link, &name("br-test"), false, false, space.as_fd())
+            veth::attach(&mut route, INSTANCE, &link, port(&name("br-test")), Some(space.as_fd()))
                 .map(|_| link)
         };
         for n in 0..1023 {

@@ -76,14 +76,20 @@ pub(super) fn a_way_out(link: &Link) -> Routes {
     Routes { sandbox: link.sandbox, v4: Some(by("10.9.0.1")), v6: link.ipv6.then(|| by("fd09::1")) }
 }
 
+/// An ordinary port of this bridge.
+pub(super) fn port(bridge: &IfName) -> veth::Port<'_> {
+    veth::Port { bridge, isolated: false, hairpin: false }
+}
+
 pub(super) fn a_namespace(folder: &Path, n: u32, home: &Home) -> OwnedFd {
     namespace::make(&folder.join(format!("s{n}")), home).expect("namespace")
 }
 
 /// The whole attach, as the engine will do it.
 pub(super) fn attach(route: &mut Route, home: &Home, link: &Link, into: &OwnedFd) -> veth::HostEnd {
-    let LinkKind::Veth { bridge, isolated } = &link.kind else { panic!("a veth") };
-    let end = veth::attach(route, INSTANCE, link, bridge, *isolated, false, into.as_fd()).expect("attach");
+    let (bridge, isolated) = link.kind.bridge().expect("a veth");
+    let port = veth::Port { bridge, isolated, hairpin: false };
+    let end = veth::attach(route, INSTANCE, link, port, Some(into.as_fd())).expect("attach");
     let routes = a_way_out(link);
     let visit = inside::Visit {
         loopback: true,
