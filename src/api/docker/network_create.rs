@@ -107,7 +107,6 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
     Ok(NetworkCreate {
         id: None,
         name: body.name,
-        id: None,
         driver: Some(driver),
         pools: body.ipam.config.iter().map(pool).collect::<Result<_>>()?,
         internal: body.internal,

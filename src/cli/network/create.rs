@@ -76,7 +76,6 @@ fn request(args: &CreateArgs) -> Result<NetworkCreate> {
     Ok(NetworkCreate {
         id: None,
         name: args.name.clone(),
-        id: None,
         driver: Some(driver(&args.driver)?),
         pools: pools::paired(&args.pools)?,
         internal: args.internal.unwrap_or(false),
