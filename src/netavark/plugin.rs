@@ -54,8 +54,7 @@ fn create(mut asked: Value) -> Result<Value> {
     let server = place::for_host()?;
     server.call::<Created>(&Command::NetworkCreate(wanted.clone()))?;
     let found = server.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(wanted.name)));
-    let id = wanted.id.into_iter();
-    id.map(|id| network::remove(&server, id)).collect::<Result<()>>()?;
+    wanted.id.into_iter().try_for_each(|id| network::remove(&server, id))?;
     let found = found?;
     let subnets = found.subnets.iter().map(|s| json!({ "subnet": s.subnet, "gateway": s.gateway }));
     asked["subnets"] = json!(subnets.collect::<Vec<_>>());

@@ -39,8 +39,8 @@ pub fn attach(
 ) -> Result<SandboxInfo> {
     seated(client, owner, wanted, networks).inspect_err(|_| {
         // The first failure is the one to tell.
-        let ids = networks.iter().filter_map(|network| network.id);
-        let _ = ids.map(|id| network::remove(client, id)).collect::<Result<()>>();
+        let mut ids = networks.iter().filter_map(|network| network.id);
+        let _ = ids.try_for_each(|id| network::remove(client, id));
     })
 }
 
