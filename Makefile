@@ -35,6 +35,10 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test
 	$(ROOT) examples/run-tests.sh $(DEBUG)
 
+bench: ## Pontoon and its peers side by side, as root, ten minutes (ROW=dns: one group): target/bench, benches/results, README
+	@.ci/packages bench
+	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) bench --bench side_by_side -- $(ROW)
+
 $(RELEASE):
 	$(MAKE) build
 

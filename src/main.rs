@@ -17,10 +17,20 @@ fn main() -> ExitCode {
     if folder.is_some_and(|folder| folder == "netavark") {
         return ExitCode::from(pontoon::netavark::plugin(args.into_iter().skip(1)));
     }
+    if name == pontoon::daemon::KEEPER {
+        return ended(pontoon::daemon::keep(&args[1..]));
+    }
     if env::var_os("CNI_COMMAND").is_some() {
         return ExitCode::from(pontoon::cni::main(&name.to_string_lossy()));
     }
     ExitCode::from(cli::main(args, daemon))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(cli::fail(&error)),
+    }
 }
 
 fn daemon(args: DaemonArgs) -> Result<u8> {

@@ -20,7 +20,7 @@ use std::{
 
 /// The DNS room, and the host's resolv.conf.
 pub struct Names {
-    dns: Arc<Dns>,
+    pub(super) dns: Arc<Dns>,
     resolv_conf: PathBuf,
 }
 
@@ -71,7 +71,7 @@ impl Resolvers for Names {
 }
 
 /// Sockets towards DNS upstreams.
-struct Ways(Sockets);
+pub(super) struct Ways(pub(super) Sockets);
 
 impl OpenSocket for Ways {
     fn udp(&self, sandbox: Option<Id>, to: SocketAddr) -> io::Result<OwnedFd> {

@@ -5,7 +5,10 @@ use crate::{
     model::Subnet,
 };
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What `pontoon daemon` was given.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,7 @@ struct File {
     mtu: Option<u32>,
     log: Option<String>,
     resolv_conf: Option<PathBuf>,
+    keep_seconds: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -60,6 +64,8 @@ pub struct Config {
     pub log: String,
     pub resolv_conf: PathBuf,
     pub while_used: Option<PathBuf>,
+    /// How long names are answered and ports held after the end, unless another daemon starts.
+    pub keep: Duration,
     pools: Vec<PoolLine>,
 }
 
@@ -93,6 +99,7 @@ impl Config {
             log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
             while_used: options.while_used,
+            keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
             pools: file.address_pools,
         };
         check_mtu(config.mtu)?;

@@ -1,24 +1,37 @@
 //! Puts the rooms together and runs them: configuration in, one process out. Decides nothing about networks.
 mod adapters;
 mod config;
+mod estate;
+mod home;
 mod probe;
+mod succession;
 mod until_idle;
 
+pub use crate::host::linux::handover::keeper::NAME as KEEPER;
 pub use config::{Config, Options};
+pub use succession::keep;
 
 use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
     error::{Error, Result},
-    host::linux::{Claim, Linux, namespace},
+    host::linux::{
+        Claim, Linux,
+        handover::{
+            Parcel,
+            store::{Passed, passed},
+        },
+    },
     ipam::Ephemeral,
     store::RedbLedger,
 };
 use adapters::{LocalVolumes, Names};
 use std::{
+    os::unix::net::UnixListener,
     path::Path,
     sync::{Arc, mpsc},
 };
+use succession::{Inheritance, Service};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs a daemon until it is told to stop. It says READY when its socket answers.
@@ -31,6 +44,7 @@ pub fn run(options: Options) -> Result<()> {
     }
     start_log(&config.log)?;
     raise_file_limit();
+    let Passed { listener, kept } = passed();
     for folder in [&config.root, &config.run] {
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
@@ -43,20 +57,23 @@ pub fn run(options: Options) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::os("start the runtime", &error))?;
-    let (engine, thread, metrics, _claim) = start(&config)?;
-    let served = runtime.block_on(serve(&config, engine.clone(), metrics));
+    let (engine, thread, metrics, _claim, service) = start(&config, kept)?;
+    let served = runtime.block_on(serve(&config, listener, engine.clone(), metrics));
     engine.stop();
     if thread.join().is_err() {
         return Err(Error::internal("the engine's thread ended badly"));
     }
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    if config.while_used.is_some() && served? {
+    service.leave(&config);
+    if served? {
         until_idle::vanish(&config);
     }
     Ok(())
 }
 
-fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metrics, Claim)> {
+type Started = (Engine, std::thread::JoinHandle<()>, Metrics, Claim, Service);
+
+fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let (ledger, contents, aside) = RedbLedger::open(&config.root.join("state.redb"), &now())?;
     if let Some(message) = aside {
         tracing::error!("{message}");
@@ -74,9 +91,14 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
     let tell_drift = move |cause| drop(drift.send(Message::Drifted { cause }));
     let host =
         Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell), Box::new(tell_drift))?;
+    let (adopted, holds) = (host.adopted(), host.holds());
+    // Only now: this daemon is the instance's.
+    let mut inheritance = Inheritance::find(config, kept);
+    inheritance.hand_out(&adopted, &holds);
     let published = Arc::new(Published::default());
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
+    let service = Service { dns: names.dns.clone(), names: published.names.clone(), holds };
     let extra = names.metrics();
     let parts = Parts {
         queue,
@@ -92,7 +114,8 @@ fn start(config: &Config) -> Result<(Engine, std::thread::JoinHandle<()>, Metric
         clock: now,
     };
     let (engine, thread) = Engine::start(parts, probe)?;
-    Ok((engine, thread, Metrics::new(vec![extra]), claim))
+    inheritance.go_on(&adopted, &service);
+    Ok((engine, thread, Metrics::new(vec![extra]), claim, service))
 }
 
 /// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.
@@ -123,16 +146,23 @@ fn settings(config: &Config) -> Result<Settings> {
 }
 
 /// Until a signal comes, or (true) until nobody needs this instance any more.
-async fn serve(config: &Config, engine: Engine, metrics: Metrics) -> Result<bool> {
+async fn serve(
+    config: &Config,
+    passed: Option<UnixListener>,
+    engine: Engine,
+    metrics: Metrics,
+) -> Result<bool> {
     let failed = |error: std::io::Error| Error::os("listen for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let (listener, given) = match inherited() {
-        Some(listener) => (listener, true),
-        None => (listen(&config.socket, config.group.as_deref())?, false),
+    let given = passed.is_some();
+    let listener = match passed {
+        Some(listener) => listener,
+        None => listen(&config.socket, config.group.as_deref())?,
     };
+    listener.set_nonblocking(true).map_err(failed)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
-    note_home(config)?;
+    home::note(config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let doorways = Doorways { engine: engine.clone(), metrics: Arc::new(metrics) };
     let as_plugin =
@@ -172,30 +202,6 @@ fn listen_as_plugin(path: &Path, doorways: &Doorways, stopped: &tokio::sync::wat
             false
         }
     }
-}
-
-/// The socket that the service manager listens on for us (sd_listen_fds(3)), if there is one.
-fn inherited() -> Option<std::os::unix::net::UnixListener> {
-    use std::os::fd::FromRawFd;
-    let fd = sd_notify::listen_fds().ok()?.next()?;
-    // SAFETY: the service manager passed this descriptor to us, and nobody else in this process uses it.
-    let listener = unsafe { std::os::unix::net::UnixListener::from_raw_fd(fd) };
-    listener.set_nonblocking(true).ok()?;
-    Some(listener)
-}
-
-/// Which network namespace of which boot is served here, beside the socket and in the root, which outlives a service's
-/// run folder: it tells callers elsewhere from callers who miss a daemon that is down.
-fn notes(config: &Config) -> Vec<std::path::PathBuf> {
-    let folders = [Some(config.root.as_path()), config.socket.parent()];
-    folders.into_iter().flatten().map(|folder| folder.join("home")).collect()
-}
-
-fn note_home(config: &Config) -> Result<()> {
-    let (home, _) = namespace::inodes(None);
-    let text = format!("{home} {}\n", namespace::boot());
-    let failed = |path: &Path, error| Error::os(format!("write {}", path.display()), &error);
-    notes(config).iter().try_for_each(|path| std::fs::write(path, &text).map_err(|error| failed(path, error)))
 }
 
 fn remove_socket(path: &Path) {

@@ -59,7 +59,7 @@ fn close(lock: &Path) -> Option<Closed> {
 /// Takes the ledger and empty folders away; whatever else somebody put there stays.
 pub fn vanish(config: &Config) {
     let files = [config.root.join("state.redb"), config.run.join("log")];
-    for file in files.iter().chain(&super::notes(config)).filter(|file| file.exists()) {
+    for file in files.iter().chain(&super::home::notes(config)).filter(|file| file.exists()) {
         told(file, fs::remove_file(file));
     }
     for folder in [&config.root, &config.run] {

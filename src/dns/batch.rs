@@ -3,6 +3,7 @@
 use std::{
     io,
     mem::{size_of, zeroed},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     ops::Range,
     os::fd::{AsRawFd, BorrowedFd},
     ptr::null_mut,
@@ -21,6 +22,48 @@ pub struct Peer {
     length: libc::socklen_t,
 }
 
+impl Peer {
+    /// None: not of the Internet.
+    pub fn to(self) -> Option<SocketAddr> {
+        let ports = |port: u16| u16::from_be(port);
+        match i32::from(self.address.sin6_family) {
+            libc::AF_INET6 => {
+                let ip = Ipv6Addr::from(self.address.sin6_addr.s6_addr);
+                let (flow, scope) = (self.address.sin6_flowinfo, self.address.sin6_scope_id);
+                Some(SocketAddrV6::new(ip, ports(self.address.sin6_port), flow, scope).into())
+            }
+            libc::AF_INET => {
+                // sockaddr_in (ip(7)): the address stands where the flow is
+                let ip = Ipv4Addr::from(self.address.sin6_flowinfo.to_ne_bytes());
+                Some(SocketAddrV4::new(ip, ports(self.address.sin6_port)).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        let mut peer = Batch::nobody();
+        peer.address.sin6_port = address.port().to_be();
+        match address {
+            SocketAddr::V4(v4) => {
+                peer.address.sin6_family = libc::AF_INET as _;
+                peer.address.sin6_flowinfo = u32::from_ne_bytes(v4.ip().octets());
+                peer.length = size_of::<libc::sockaddr_in>() as _;
+            }
+            SocketAddr::V6(v6) => {
+                peer.address.sin6_family = libc::AF_INET6 as _;
+                peer.address.sin6_addr.s6_addr = v6.ip().octets();
+                peer.address.sin6_flowinfo = v6.flowinfo();
+                peer.address.sin6_scope_id = v6.scope_id();
+                peer.length = size_of::<libc::sockaddr_in6>() as _;
+            }
+        }
+        peer
+    }
+}
+
 /// Buffers for one turn, used for all sockets.
 pub struct Batch {
     input: Vec<[u8; LONGEST]>,
@@ -33,16 +76,25 @@ pub struct Batch {
 
 impl Batch {
     pub fn new() -> Self {
-        // SAFETY: sockaddr_in6 is plain numbers, for which zero is a value.
-        let address = unsafe { zeroed() };
-        let peer = Peer { address, length: 0 };
         Batch {
             input: vec![[0; LONGEST]; TURN],
             lengths: [0; TURN],
-            peers: [peer; TURN],
+            peers: [Self::nobody(); TURN],
             output: Vec::with_capacity(TURN * 512),
             replies: Vec::with_capacity(TURN),
         }
+    }
+
+    fn nobody() -> Peer {
+        // SAFETY: sockaddr_in6 is plain numbers, for which zero is a value.
+        Peer { address: unsafe { zeroed() }, length: 0 }
+    }
+
+    /// Takes `packet` as if it had come from `peer`, alone.
+    pub fn pretend(&mut self, peer: Peer, packet: &[u8]) {
+        let length = packet.len().min(LONGEST);
+        self.input[0][..length].copy_from_slice(&packet[..length]);
+        (self.lengths[0], self.peers[0]) = (length, peer);
     }
 
     /// Reads what waits, at most [`TURN`] datagrams; returns their number, 0 if none waits.

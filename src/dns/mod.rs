@@ -6,6 +6,7 @@
 //! flood. Names of the networks are answered at once ([`mod@answer`]); for the rest there is `forward`.
 pub mod answer;
 mod batch;
+mod carry;
 mod forward;
 pub mod hostconf;
 mod miss;
@@ -25,6 +26,7 @@ mod timers;
 mod watch;
 mod wire;
 
+pub use carry::{Asked, Talk, Talks};
 pub use forward::OpenSocket;
 pub use query::{Over, Query};
 pub use stats::{Stats, Upstream};
@@ -123,6 +125,27 @@ impl Dns {
     /// Returns at once; the thread does it at its next turn, within a millisecond unless the machine is overloaded.
     pub fn stop(&self, sandbox: Id) {
         self.mailbox.send(Command::Stop(sandbox));
+    }
+
+    /// The sockets of all sandboxes, shared with this resolver: what comes is answered by whoever is faster.
+    pub fn sockets(&self) -> Vec<(Id, UdpSocket, TcpListener)> {
+        self.ask(Command::Sockets)
+    }
+
+    /// Ends the resolver: it answers nothing any more, and gives what it was about to answer.
+    pub fn freeze(&self) -> Vec<(Id, Talks)> {
+        self.ask(Command::Freeze)
+    }
+
+    /// Goes on with what another resolver had begun for a sandbox that is served here.
+    pub fn carry(&self, sandbox: Id, talks: Talks) {
+        self.mailbox.send(Command::Carry(sandbox, talks));
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(mpsc::Sender<Vec<T>>) -> Command) -> Vec<T> {
+        let (tell, told) = mpsc::channel();
+        self.mailbox.send(command(tell));
+        told.recv().unwrap_or_default()
     }
 
     pub fn stats(&self) -> Stats {

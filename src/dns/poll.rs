@@ -103,6 +103,12 @@ impl Poll {
         Ok(self.epoll.modify(fd, &mut interest.event(token))?)
     }
 
+    /// For descriptors that stay open elsewhere.
+    pub fn remove(&self, fd: impl AsFd) {
+        // one that is not in the set is fine
+        let _ = self.epoll.delete(fd);
+    }
+
     /// Waits until something is ready or `until` has come, and appends what is ready to `ready`.
     pub fn wait(&self, until: Option<Instant>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let timeout =

@@ -109,6 +109,21 @@ impl Ask {
         if self.edns.is_some() { OPT_LEN } else { 0 }
     }
 
+    /// The query once more, as far as it matters for an answer.
+    pub fn again(&self, question: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER + question.len() + OPT_LEN);
+        Header { id: self.id, flags: self.flags, counts: [1, 0, 0, u16::from(self.edns.is_some())] }
+            .write(&mut out);
+        out.extend_from_slice(question);
+        let opt = out.len();
+        if let Some(edns) = self.edns {
+            put_opt(0, edns.dnssec, &mut out);
+            // behind the root's name and the type
+            out[opt + 3..opt + 5].copy_from_slice(&edns.size.to_be_bytes());
+        }
+        out
+    }
+
     /// Header of an answer: RD and CD repeated, RA set, AA never (Docker; RFC 4035 3.2.2 for CD).
     pub fn header(&self, code: u16, answers: u16) -> Header {
         let kept = self.flags & (flag::OPCODE | flag::RD | flag::CD);

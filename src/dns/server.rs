@@ -2,6 +2,7 @@
 //! upstream. It never blocks but in epoll.
 use super::answer::{Action, answer};
 use super::batch::Batch;
+use super::carry::Talks;
 use super::forward::{Forward, Health, Now, OpenSocket, Opened, Route};
 use super::miss::Misses;
 use super::poll::{Interest, Poll, Ready, Token};
@@ -31,6 +32,9 @@ use std::{
 pub enum Command {
     Serve(Id, UdpSocket, TcpListener),
     Stop(Id),
+    Sockets(mpsc::Sender<Vec<(Id, UdpSocket, TcpListener)>>),
+    Freeze(mpsc::Sender<Vec<(Id, Talks)>>),
+    Carry(Id, Talks),
     /// The opening thread is done with an attempt.
     Opened(Key, io::Result<OwnedFd>),
     Quit,
@@ -52,13 +56,13 @@ pub struct Server {
     watch: Watch,
     pub(super) names: Arc<ArcSwap<Names>>,
     pub(super) seats: Slots<Seat>,
-    by_sandbox: HashMap<Id, Key>,
+    pub(super) by_sandbox: HashMap<Id, Key>,
     pub(super) streams: Slots<Stream>,
     pub(super) stream_share: Share,
     pub(super) idle: Duration,
     pub(super) misses: Misses,
     pub(super) timers: Timers<Due>,
-    batch: Batch,
+    pub(super) batch: Batch,
     pub(super) buffer: Box<[u8]>,
     pub(super) counters: Arc<Counters>,
     health: Arc<Mutex<Health>>,
@@ -148,6 +152,12 @@ impl Server {
             match command {
                 Command::Serve(sandbox, udp, tcp) => self.serve(sandbox, udp, tcp),
                 Command::Stop(sandbox) => self.stop(sandbox),
+                Command::Sockets(tell) => drop(tell.send(self.sockets())),
+                Command::Freeze(tell) => {
+                    let _ = tell.send(self.freeze());
+                    return false;
+                }
+                Command::Carry(sandbox, talks) => self.carry(sandbox, talks, at),
                 Command::Opened(attempt, socket) => {
                     self.misses.forward.opened(Now { poll: &self.poll, at }, attempt, socket);
                 }
@@ -174,6 +184,10 @@ impl Server {
 
     fn stop(&mut self, sandbox: Id) {
         let seat = self.by_sandbox.remove(&sandbox).and_then(|key| self.seats.remove(key));
+        // While another process has them too, closing does not take them out of the epoll set.
+        for socket in seat.iter().flat_map(|seat| [seat.udp.as_fd(), seat.tcp.as_fd()]) {
+            self.poll.remove(socket);
+        }
         for connection in seat.map(|seat| seat.connections).unwrap_or_default() {
             self.streams.remove(connection);
         }
@@ -188,10 +202,16 @@ impl Server {
 
     /// One turn of a seat's UDP socket.
     fn datagrams(&mut self, key: Key, at: Instant) {
+        let Some(seat) = self.seats.get(key) else { return };
+        // an error (an earlier answer bounced) is cleared by being read
+        let count = self.batch.receive(seat.udp.as_fd()).unwrap_or(0);
+        self.answer_datagrams(key, count, at);
+    }
+
+    /// Answers the `count` datagrams that the batch holds.
+    pub(super) fn answer_datagrams(&mut self, key: Key, count: usize, at: Instant) {
         let Server { seats, names, misses, batch, poll, counters, turn, .. } = self;
         let Some(seat) = seats.get_mut(key) else { return };
-        // an error (an earlier answer bounced) is cleared by being read
-        let count = batch.receive(seat.udp.as_fd()).unwrap_or(0);
         let names = names.load();
         let asker = names.asker(&seat.sandbox);
         let (mut hits, mut dropped) = (0, 0);
@@ -226,7 +246,7 @@ impl Server {
     }
 
     /// Sends what came back from upstream. What that lets in may be answered at once, and so on.
-    fn deliver(&mut self, at: Instant) {
+    pub(super) fn deliver(&mut self, at: Instant) {
         loop {
             let finished = self.misses.finished();
             if finished.is_empty() {

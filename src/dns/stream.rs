@@ -1,6 +1,7 @@
 //! A client's TCP connection: frames of two length bytes and a message (RFC 7766), many in a row, split as the network
 //! likes. It never holds more than one frame of input and a bounded output, and never spins: a side that is closed is not
 //! waited for again (CVE-2026-35406).
+use super::carry::Talk;
 use super::poll::Interest;
 use super::slots::Key;
 use std::{
@@ -49,6 +50,24 @@ impl Stream {
             active: now,
             interest: Interest::READ,
         })
+    }
+
+    /// A connection that another resolver has served so far.
+    pub fn carried(seat: Key, talk: Talk, now: Instant) -> io::Result<Self> {
+        let mut stream = Self::new(seat, talk.stream, now)?;
+        (stream.input, stream.output, stream.closed) = (talk.input, talk.output, talk.closed);
+        Ok(stream)
+    }
+
+    /// What somebody else needs to go on with it. `again`: queries that were taken and not answered.
+    pub fn into_talk(self, again: &[Vec<u8>]) -> Talk {
+        let mut input = Vec::new();
+        for query in again {
+            input.extend_from_slice(&(query.len() as u16).to_be_bytes());
+            input.extend_from_slice(query);
+        }
+        input.extend_from_slice(&self.input[self.taken..]);
+        Talk { stream: self.stream, input, output: self.output, closed: self.closed }
     }
 
     /// Reads what came, one turn's worth. An error ends the connection.

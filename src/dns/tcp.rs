@@ -57,16 +57,25 @@ impl Server {
             self.close(idlest);
         }
         let Ok(stream) = Stream::new(key, stream, at) else { return };
+        self.add_stream(key, stream, at);
+    }
+
+    /// Its key, if it could be taken up.
+    pub(super) fn add_stream(&mut self, key: Key, stream: Stream, at: Instant) -> Option<Key> {
         let connection = self.streams.insert(stream);
-        let Some(stream) = self.streams.get(connection) else { return };
+        let stream = self.streams.get(connection)?;
         let added = self.poll.add(&stream.stream, Token::Connection(connection), Interest::READ);
         match (added, self.seats.get_mut(key)) {
             (Ok(()), Some(seat)) => {
                 seat.connections.push(connection);
                 self.timers.set(at + self.idle, Due::Idle(connection));
                 add(&self.counters.connections, 1);
+                Some(connection)
             }
-            _ => drop(self.streams.remove(connection)),
+            _ => {
+                self.streams.remove(connection);
+                None
+            }
         }
     }
 
@@ -89,7 +98,7 @@ impl Server {
     }
 
     /// Answers the queries that are there, as far as there is room for answers, and waits for what is to come.
-    fn converse(&mut self, key: Key, at: Instant) {
+    pub(super) fn converse(&mut self, key: Key, at: Instant) {
         loop {
             let Some((asked, fine)) = self.answer_frames(key, at) else { return };
             let Some(stream) = self.streams.get_mut(key) else { return };

@@ -3,8 +3,13 @@
 //! [`Names`] is a set of persistent maps: the engine changes its own copy in O(log n), clones it in O(1) and
 //! publishes the clone; readers keep what they loaded. The lookup rules are Docker's: the asker's networks in order,
 //! the first that knows the name answers; then `name.network`; links of the asker before names of the network.
+mod written;
+
+pub use written::Written;
+
 use super::id::Id;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -12,7 +17,7 @@ use std::{
 };
 
 /// A sandbox's entry in one network's directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
     pub sandbox: Id,
     /// Sandbox name, aliases, short id, hostname. The first is what a PTR query is told. Case does not matter.
@@ -22,7 +27,7 @@ pub struct Seat {
 }
 
 /// A sandbox as one who asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {
     /// In the order in which they are searched (gateway priority).
     pub networks: Vec<Id>,
@@ -32,7 +37,7 @@ pub struct Asker {
 }
 
 /// Whom to ask about unknown names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstreams {
     /// The user's `--dns`, asked from the sandbox's own namespace. Empty: the host's servers, from the host's namespace.
     pub servers: Vec<IpAddr>,

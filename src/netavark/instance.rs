@@ -75,7 +75,9 @@ impl Instance {
         command.arg0("pontoon").args(["daemon", "--instance", &self.name, "--root"]);
         command.arg(self.folder.join("lib")).arg("--run").arg(run).arg("--socket").arg(socket);
         command.arg("--while-used").arg(&self.lock);
-        command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS").env_remove("LISTEN_PID");
+        for passed_on in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE"] {
+            command.env_remove(passed_on);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log).current_dir("/");
         // SAFETY: between fork and exec only two system calls are made, which allocate nothing and take no lock.
         unsafe { command.pre_exec(leave_the_caller) };

@@ -7,6 +7,7 @@ mod world;
 mod api;
 mod attach;
 mod first_packet;
+mod handover;
 mod instances;
 mod names;
 mod names_life;

@@ -142,7 +142,7 @@ fn a_namespace_that_the_daemon_does_not_see() {
 fn in_a_user_namespace() {
     world(|_| {
         // As rootless Podman: root of a user namespace only, and the daemon's socket is somebody else's.
-        fs::set_permissions("/run/pontoon/pontoon.sock", std::os::unix::fs::PermissionsExt::from_mode(0))
+        fs::set_permissions("/run/pontoon/pontoon.sock", std::os::unix::fs::PermissionsExt::from_mode(0o000))
             .expect("mode");
         fs::create_dir("/run/other").expect("folder");
         let script = "

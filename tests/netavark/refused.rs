@@ -83,7 +83,7 @@ fn what_needs_no_daemon() {
         let block = run(plugin, ["setup", &space], &request.to_string()).fine();
         let ipnet =
             block["interfaces"]["eth0"]["subnets"][0]["ipnet"].as_str().expect("an address").to_owned();
-        assert_eq!(interface(&space, "eth0").expect("eth0").1, [ipnet.clone()]);
+        assert_eq!(interface(&space, "eth0").expect("eth0").1, std::slice::from_ref(&ipnet));
         assert_eq!(
             subnet.split_once('.').map(|(first, _)| first),
             ipnet.split_once('.').map(|(first, _)| first)

@@ -177,6 +177,11 @@ impl Forward {
         self.health.lock().forget(sandbox);
     }
 
+    /// All who wait for an answer.
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiter> {
+        self.flights.iter().flat_map(|(_, flight)| &flight.waiters)
+    }
+
     /// The answers that are ready to go out.
     pub fn finished(&mut self) -> Vec<Finished> {
         std::mem::take(&mut self.finished)

@@ -27,6 +27,8 @@ use std::{
 const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 const RESOLVER_PORT: u16 = 40_053;
 
+type DnsSockets = (UdpSocket, TcpListener);
+
 /// What is to be done, sandbox by sandbox.
 #[derive(Default)]
 pub struct Visits<'a> {
@@ -81,7 +83,8 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
                 None => parent::attach(&mut linux.route, link, namespace.as_fd())?,
             }
         }
-        let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..]))??;
+        let adopted = wanted.resolver.then(|| linux.adopted.lock().remove(sandbox)).flatten();
+        let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..], adopted))??;
         if wanted.resolver {
             linux.resolving.insert(*sandbox);
         }
@@ -108,7 +111,7 @@ pub fn put_back(linux: &mut Linux, link: &Link) -> Result<()> {
 }
 
 /// On the sandbox's side of the door.
-fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<Option<(UdpSocket, TcpListener)>> {
+fn inside(wanted: &Wanted<'_>, ends: &[HostEnd], adopted: Option<DnsSockets>) -> Result<Option<DnsSockets>> {
     let mut known = ends.iter();
     let links = wanted.links.iter().map(|link| match link.kind {
         LinkKind::Veth { .. } | LinkKind::Handed { .. } => (*link, known.next().map(|end| end.inside)),
@@ -117,19 +120,20 @@ fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<Option<(UdpSocket, Tc
     let links: Vec<_> = links.collect();
     furnish(&Visit { loopback: !links.is_empty() || wanted.resolver, links, routes: wanted.routes })?;
     match wanted.resolver {
-        true => resolver_sockets().map(Some),
+        true => resolver_sockets(adopted).map(Some),
         false => Ok(None),
     }
 }
 
 /// Both sockets on one port, and the redirect from 127.0.0.11:53 to it.
-fn resolver_sockets() -> Result<(UdpSocket, TcpListener)> {
-    let open = |port: u16| -> io::Result<(UdpSocket, TcpListener)> {
+fn resolver_sockets(adopted: Option<DnsSockets>) -> Result<DnsSockets> {
+    let open = |port: u16| -> io::Result<DnsSockets> {
         let tcp = TcpListener::bind(SocketAddrV4::new(RESOLVER, port))?;
         let udp = UdpSocket::bind(SocketAddrV4::new(RESOLVER, tcp.local_addr()?.port()))?;
         Ok((udp, tcp))
     };
-    let sockets = open(RESOLVER_PORT)
+    let sockets = adopted
+        .map_or_else(|| open(RESOLVER_PORT), Ok)
         .or_else(|_| (0..8).find_map(|_| open(0).ok()).ok_or_else(io::Error::last_os_error));
     let (udp, tcp) = sockets.map_err(|error| Error::os("open the sandbox's DNS sockets", &error))?;
     let port = tcp.local_addr().map_err(|error| Error::os("read the port of a DNS socket", &error))?.port();

@@ -21,14 +21,17 @@ use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
     io,
-    net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// Namespaces of sandboxes, held open; shared with whoever opens sockets in them.
 pub type Namespaces = Arc<Mutex<HashMap<Id, OwnedFd>>>;
+
+/// UDP and TCP sockets at 127.0.0.11 inside sandboxes.
+pub type Adopted = Arc<Mutex<HashMap<Id, (UdpSocket, TcpListener)>>>;
 
 /// One instance's part of this host.
 pub struct Linux {
@@ -37,7 +40,9 @@ pub struct Linux {
     pub(super) home: Home,
     pub(super) route: Route,
     pub(super) nft: Nft,
-    pub(super) holds: Holds,
+    pub(super) holds: Arc<Holds>,
+    /// DNS sockets of the daemon before, to be used instead of new ones.
+    pub(super) adopted: Adopted,
     pub(super) reaper: Reaper,
     pub(super) watch: Watch,
     pub(super) namespaces: Namespaces,
@@ -75,7 +80,8 @@ impl Linux {
             home: Home::here()?,
             route: Route::open()?,
             nft: Nft::open(instance)?,
-            holds: Holds::start()?,
+            holds: Arc::new(Holds::start()?),
+            adopted: Adopted::default(),
             reaper: Reaper::start(instance)?,
             watch: Watch::start(ended)?,
             namespaces: Namespaces::default(),
@@ -89,6 +95,16 @@ impl Linux {
         }
         drift::start(instance, linux.nft.port_id(), drifted)?;
         Ok(linux)
+    }
+
+    /// The ports held, which may outlive this.
+    pub fn holds(&self) -> Arc<Holds> {
+        self.holds.clone()
+    }
+
+    /// Where to put DNS sockets that sandboxes have already: each is taken from there when its resolver is added.
+    pub fn adopted(&self) -> Adopted {
+        self.adopted.clone()
     }
 
     /// The way to open sockets, for DNS upstreams.
@@ -186,6 +202,14 @@ pub struct Sockets {
 }
 
 impl Sockets {
+    /// For sandboxes in each of which somebody has a socket already.
+    pub fn beside<'a>(sockets: impl Iterator<Item = (Id, BorrowedFd<'a>)>) -> Result<Self> {
+        let found =
+            sockets.filter_map(|(sandbox, socket)| Some((sandbox, namespace::of_socket(socket).ok()?)));
+        let namespaces = Arc::new(Mutex::new(found.collect()));
+        Ok(Sockets { namespaces, opener: Opener::start()? })
+    }
+
     /// A non-blocking socket connected to `to`; in the sandbox's namespace if one is named.
     pub fn open(&self, sandbox: Option<Id>, transport: Transport, to: SocketAddr) -> io::Result<OwnedFd> {
         // The DNS thread asks for these itself, and stays at home.

@@ -7,6 +7,7 @@ mod drift;
 pub mod facts;
 pub mod files;
 pub mod forwarding;
+pub mod handover;
 pub mod hold;
 mod kernel;
 pub mod launch;
@@ -20,4 +21,4 @@ mod tidy_up;
 pub mod watch;
 
 pub use claim::{Claim, claim};
-pub use kernel::{Linux, MountVolumes, Sockets};
+pub use kernel::{Adopted, Linux, MountVolumes, Sockets};

@@ -32,10 +32,31 @@ impl Daemon {
     }
     /// Everything it said so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(format!("/run/{}/log", self.instance)).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+    pub fn log_file(&self) -> PathBuf {
+        PathBuf::from(format!("/run/{}/log", self.instance))
     }
     /// Started once more; returns how long it took to answer.
     pub fn again(&self) -> Duration {
+        self.again_by(&mut self.command())
+    }
+    /// The same, by a command that becomes the daemon.
+    pub fn again_by(&self, command: &mut Command) -> Duration {
+        let start = Instant::now();
+        *self.child.lock().expect("lock") = Some(command.spawn().expect("start the daemon"));
+        self.wait_until_it_answers();
+        start.elapsed()
+    }
+    /// Started once more, which must fail; returns what it said.
+    pub fn fails(&self) -> String {
+        let before = self.log().len();
+        let status = self.command().status().expect("start the daemon");
+        assert!(!status.success(), "it ended well");
+        self.log().split_off(before)
+    }
+    /// What starts it, with its output in the log.
+    pub fn command(&self) -> Command {
         let home = PathBuf::from(format!("/run/{}", self.instance));
         fs::create_dir_all(&home).expect("folder");
         let config = home.join("pontoon.toml");
@@ -43,8 +64,8 @@ impl Daemon {
             fs::write(&config, "resolv_conf = \"/run/resolv.conf\"\n").expect("configuration");
         }
         let log = File::options().create(true).append(true).open(home.join("log")).expect("log");
-        let start = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_pontoon"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pontoon"));
+        command
             .args(["daemon", "--instance", &self.instance, "--config"])
             .arg(&config)
             .arg("--root")
@@ -54,12 +75,8 @@ impl Daemon {
             .env("PONTOON_LOG", "info")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
-            .stderr(log)
-            .spawn()
-            .expect("start the daemon");
-        *self.child.lock().expect("lock") = Some(child);
-        self.wait_until_it_answers();
-        start.elapsed()
+            .stderr(log);
+        command
     }
     fn wait_until_it_answers(&self) {
         let start = Instant::now();

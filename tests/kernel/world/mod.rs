@@ -5,11 +5,13 @@ pub mod echo;
 pub mod http;
 pub mod left;
 pub mod place;
+pub mod systemd;
 pub mod tool;
 
 pub use daemon::Daemon;
 pub use echo::Echo;
 pub use place::Place;
+pub use systemd::Systemd;
 pub use tool::{Skip, need, run};
 
 use nix::{

@@ -23,13 +23,32 @@ const LARGEST: usize = 65_536;
 
 /// Our address that a client spoke to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Local {
+pub(super) enum Local {
     V4([u8; 4]),
     V6([u8; 16], u32),
     Unknown,
 }
 
-type Asker = (u64, SocketAddr, Local);
+pub(super) type Asker = (u64, SocketAddr, Local);
+
+impl Local {
+    /// Address, and the interface of a link-local one.
+    pub(super) fn parts(self) -> (Option<IpAddr>, u32) {
+        match self {
+            Local::V4(bytes) => (Some(bytes.into()), 0),
+            Local::V6(bytes, scope) => (Some(bytes.into()), scope),
+            Local::Unknown => (None, 0),
+        }
+    }
+
+    pub(super) fn of(address: Option<IpAddr>, scope: u32) -> Self {
+        match address {
+            Some(IpAddr::V4(v4)) => Local::V4(v4.octets()),
+            Some(IpAddr::V6(v6)) => Local::V6(v6.octets(), scope),
+            None => Local::Unknown,
+        }
+    }
+}
 
 struct Session {
     asker: Asker,
@@ -81,6 +100,17 @@ impl Sessions {
         let kind = Type::DGRAM.nonblocking().cloexec();
         let target = Socket::new(Domain::for_address(to), kind, Some(Protocol::UDP)).ok()?;
         target.connect(&to.into()).ok()?;
+        self.insert(asker, held, (to, target), epoll, next)
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        asker: Asker,
+        held: &Arc<Held>,
+        (to, target): (SocketAddr, Socket),
+        epoll: &Epoll,
+        next: &mut u64,
+    ) -> Option<u64> {
         let token = *next << relay::KIND_BITS | relay::SESSION;
         *next += 1;
         epoll.add(&target, EpollEvent::new(EpollFlags::EPOLLIN, token)).ok()?;
@@ -104,6 +134,11 @@ impl Sessions {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Who is served, where it leads and by which socket.
+    pub(super) fn into_parts(self) -> impl Iterator<Item = (Asker, SocketAddr, Socket)> {
+        self.sessions.into_values().map(|session| (session.asker, session.to, session.target))
     }
 
     /// Ends idle sessions.

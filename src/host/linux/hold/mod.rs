@@ -4,12 +4,15 @@
 //! that has none) is carried to the hold's targets by one epoll thread. Descriptors are scarce: a hold is one socket, a
 //! relayed connection two, and both are bounded.
 mod bind;
+mod carry;
 mod datagram;
 mod holder;
 mod relay;
 mod stream;
 #[cfg(test)]
 mod tests;
+
+pub use carry::{Begun, Client, Relayed};
 
 use crate::{
     error::{Error, Result},
@@ -27,7 +30,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
 };
 
@@ -44,17 +47,28 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    tokens: HashMap<(Proto, Option<IpAddr>, u16), u64>,
+    tokens: HashMap<Port, u64>,
     held: HashMap<u64, Arc<Held>>,
     next: u64,
+    /// Sockets of another holder, to be used instead of new ones.
+    adopted: HashMap<Port, OwnedFd>,
+    /// What another holder relayed, to be gone on with by the relay thread.
+    begun: Vec<Begun>,
+    /// Who gets what is relayed when the thread ends.
+    heir: Option<mpsc::Sender<Vec<Begun>>>,
     closed: bool,
 }
+
+/// Protocol, host address and port that tell holds apart.
+pub type Port = (Proto, Option<IpAddr>, u16);
 
 /// One held port.
 struct Held {
     /// None: SCTP on a kernel without SCTP sockets, where nobody can bind the port anyway.
     socket: Option<OwnedFd>,
     proto: Proto,
+    host: Option<IpAddr>,
+    port: u16,
     targets: Mutex<Vec<SocketAddr>>,
 }
 
@@ -88,7 +102,10 @@ impl Holds {
             }
             return Ok(());
         }
-        let socket = bind::bind(hold)?;
+        let socket = match state.adopted.remove(&key) {
+            Some(socket) => Some(socket),
+            None => bind::bind(hold)?,
+        };
         let token = state.next << relay::KIND_BITS | relay::HOLD;
         state.next += 1;
         // SCTP is only reserved: IPv6 clients of [::1] do not speak it.
@@ -98,7 +115,8 @@ impl Holds {
                 .add(socket, EpollEvent::new(EpollFlags::EPOLLIN, token))
                 .map_err(|e| Error::os(format!("relay port {}/{}", hold.port, hold.proto), &e.into()))?;
         }
-        let held = Held { socket, proto: hold.proto, targets: Mutex::new(hold.targets.clone()) };
+        let (proto, host, port) = key;
+        let held = Held { socket, proto, host, port, targets: Mutex::new(hold.targets.clone()) };
         state.tokens.insert(key, token);
         state.held.insert(token, Arc::new(held));
         Ok(())

@@ -28,10 +28,10 @@ const TURN: usize = 32;
 const SWEEP: Duration = Duration::from_secs(15);
 
 pub(super) struct Relay {
-    shared: Arc<Shared>,
-    pairs: HashMap<u64, Pair>,
-    sessions: Sessions,
-    next: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) pairs: HashMap<u64, Pair>,
+    pub(super) sessions: Sessions,
+    pub(super) next: u64,
     swept: Instant,
     /// Given up for a moment when descriptors run out, so that a waiting client can be turned away.
     spare: Option<File>,
@@ -70,10 +70,17 @@ impl Relay {
                     SESSION => self.sessions.answer(token),
                     _ => {
                         let _ = self.shared.bell.read();
-                        if self.shared.state.lock().closed {
+                        let mut state = self.shared.state.lock();
+                        let (closed, heir) = (state.closed, state.heir.take());
+                        drop(state);
+                        if let Some(heir) = heir {
+                            return drop(heir.send(self.give_up()));
+                        }
+                        if closed {
                             return;
                         }
                         self.drop_released();
+                        self.take_up();
                     }
                 }
             }
@@ -134,7 +141,12 @@ impl Relay {
     fn begin(&mut self, hold: u64, held: &Held, client: OwnedFd, v4: bool) {
         // Dropping the client closes the connection: there is no room, or nobody to talk to.
         let (true, Some(target)) = (self.has_room(), held.target(v4)) else { return };
-        let Ok(pair) = Pair::begin(hold, client, target) else { return };
+        if let Ok(pair) = Pair::begin(hold, client, target) {
+            self.insert(pair);
+        }
+    }
+
+    pub(super) fn insert(&mut self, pair: Pair) {
         let token = self.next << KIND_BITS | PAIR;
         self.next += 1;
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;

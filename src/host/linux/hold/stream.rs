@@ -1,4 +1,5 @@
 //! One relayed TCP connection: copies both ways, passes on half-closes, never blocks.
+use super::carry::Relayed;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -84,6 +85,28 @@ impl Pair {
                 down: Flow::default(),
             }),
         }
+    }
+
+    /// A connection that another holder has relayed so far.
+    pub(super) fn carried(
+        hold: u64,
+        to: SocketAddr,
+        (client, up): (OwnedFd, Relayed),
+        (target, down): (OwnedFd, Relayed),
+    ) -> Self {
+        let flow = |Relayed { bytes, ended, passed_on }| Flow { bytes, sent: 0, ended, passed_on };
+        let (client, target) = (Socket::from(client), Socket::from(target));
+        Pair { hold, to, last: Instant::now(), client, target, up: flow(up), down: flow(down) }
+    }
+
+    /// Client and target, each with what comes from it.
+    pub(super) fn into_parts(self) -> ((OwnedFd, Relayed), (OwnedFd, Relayed)) {
+        let left = |mut flow: Flow| Relayed {
+            bytes: flow.bytes.split_off(flow.sent),
+            ended: flow.ended,
+            passed_on: flow.passed_on,
+        };
+        ((self.client.into(), left(self.up)), (self.target.into(), left(self.down)))
     }
 
     pub(super) fn ends(&self) -> [&Socket; 2] {

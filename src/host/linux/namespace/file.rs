@@ -8,7 +8,7 @@ use nix::sys::{
 use std::{
     fs::OpenOptions,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
     path::Path,
@@ -18,6 +18,8 @@ use std::{
 const NSFS: FsType = FsType(0x6e73_6673);
 /// NS_GET_NSTYPE (ioctl_nsfs(2)): answers with the CLONE_NEW* flag.
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+/// include/uapi/linux/sockios.h.
+const SIOCGSKNS: libc::c_ulong = 0x894c;
 
 /// Which namespace it is, whatever paths lead to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +67,17 @@ pub fn inodes(path: Option<&Path>) -> (u64, Option<u64>) {
 /// The kernel's name of this boot (random(4)): inodes of namespaces mean nothing in the next one.
 pub fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The namespace a socket belongs to.
+pub fn of_socket(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
+    // SAFETY: SIOCGSKNS takes no argument and returns a new descriptor or -1.
+    let raw = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS as _) };
+    match raw {
+        // SAFETY: the kernel just returned this descriptor and nobody else knows it.
+        0.. => Ok(unsafe { OwnedFd::from_raw_fd(raw) }),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 fn is_network_namespace(file: BorrowedFd<'_>) -> bool {

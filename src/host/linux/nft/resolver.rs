@@ -20,13 +20,16 @@ const DNS: [u8; 2] = 53u16.to_be_bytes();
 const UDP: (u8, u32) = (17, 6);
 const TCP: (u8, u32) = (6, 16);
 
-/// Installs (or replaces) the redirect to `port` in the calling thread's network namespace, a sandbox's. 0.1 ms where
-/// there is none, 15 ms where there is: ask `resolver_port` first.
+/// Installs the redirect to `port` in the calling thread's network namespace, a sandbox's. 0.1 ms where there is none or the
+/// right one, 15 ms where another is replaced.
 pub fn install_resolver(port: u16) -> Result<()> {
     let mut socket = Socket::open()?;
     let mut batch = Batch::default();
     let table = table(port);
     let there = table_notes(&mut socket, table.family, &table.name)?.is_some();
+    if there && resolver_port()? == Some(port) {
+        return Ok(());
+    }
     batch.start(&socket);
     // Not `replace` for all: what deletes makes the closing of the socket slow, even if there was nothing.
     if there {

@@ -1,4 +1,4 @@
-//! What one answer costs, without sockets: `cargo bench --bench dns_answer`.
+//! What one answer costs, without sockets: `cargo bench --bench hot_rooms`.
 use criterion::{Criterion, criterion_group, criterion_main};
 use pontoon::dns::Over;
 use pontoon::dns::answer::answer;

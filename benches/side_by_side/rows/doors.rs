@@ -1,0 +1,47 @@
+//! The same attach through our other doorways, beside the program that users have there today.
+use super::{
+    Add,
+    attach::{Times, chained, connects},
+};
+use crate::{
+    ours::Ours,
+    peers::{
+        cni::{self, Chain},
+        dockerd::{self, Dockerd},
+    },
+    table::Row,
+    unit::Unit,
+};
+
+pub fn rows(add: Add<'_>) {
+    let ours = Ours::start("ours-doors");
+    ours.network("first", "10.95.0.0/16");
+    ours.join("box", "first", None, vec![]);
+    let docker = Dockerd::start("dockerd-doors").and_then(|docker| {
+        docker.network("first", "10.96.0.0/16")?;
+        docker.container("box", "first", &[])?;
+        connects(&docker.socket, "box")
+    });
+    let own = connects(&ours.socket(), "box");
+    pair(add, "Docker API", ("connect", "disconnect"), own, dockerd::WHO, docker);
+    let own = chained(&Chain::ours(&ours), 27_000);
+    let chain = Chain::reference("cni-doors").and_then(|chain| chained(&chain, 25_000));
+    pair(add, "CNI, whole process", ("ADD", "DEL"), own, cni::WHO, chain);
+}
+
+fn pair(
+    add: Add<'_>,
+    door: &str,
+    words: (&str, &str),
+    own: Result<Times, String>,
+    who: &str,
+    theirs: Result<Times, String>,
+) {
+    let own = own.unwrap_or_else(|error| panic!("{door}: {error}"));
+    let (attach, detach) = match theirs {
+        Ok(times) => (Ok(times.attach), Ok(times.detach)),
+        Err(error) => (Err(error.clone()), Err(error)),
+    };
+    add(Row::new("doors", format!("{door}: {}", words.0), Unit::Time).ours(&own.attach).peer(who, &attach));
+    add(Row::new("doors", format!("{door}: {}", words.1), Unit::Time).ours(&own.detach).peer(who, &detach));
+}
