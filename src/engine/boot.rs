@@ -39,7 +39,7 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
         removed.into_iter().partition(|name| writer.state.view.volumes.contains_key(name));
     if !again.is_empty() {
         again.iter().for_each(|name| finish_removal(writer, name));
-        writer.withdraw(Vec::new())?;
+        writer.promises.withdraw(Vec::new())?;
     }
     let old = super::volume::forget_old_mounts(&writer.state, &boot);
     commit(writer, &old)?;
@@ -60,13 +60,13 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
 /// Once nobody of an earlier boot is promised any more.
 fn note_boot(writer: &mut Writer, boot: &str) -> Result<()> {
     let value = Some(change::json(&boot)?);
-    writer.withdraw(vec![Write { table: Table::Boot, key: "boot".to_owned(), value }])
+    writer.promises.withdraw(vec![Write { table: Table::Boot, key: "boot".to_owned(), value }])
 }
 
 /// Takes the files of a volume away that is promised no more: a crash may have come between both.
 fn finish_removal(writer: &mut Writer, name: &Name) {
     match writer.volumes.remove(name) {
-        Ok(()) => writer.owed.push(files_gone(name)),
+        Ok(()) => writer.promises.owe(files_gone(name)),
         Err(error) => tracing::error!(volume = %name, %error, "it is removed, but its files are still there"),
     }
 }
@@ -184,7 +184,7 @@ fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
     match writes.is_empty() {
         true => Ok(()),
         false => {
-            writer.ledger.commit(&writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec()))
+            writer.promises.commit(writes).inspect_err(|_| undo::forget(&mut writer.state, changes.to_vec()))
         }
     }
 }

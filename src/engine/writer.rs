@@ -5,7 +5,9 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
-    network, ports, sandbox, undo,
+    network, ports,
+    promises::Promises,
+    sandbox,
     view::View,
     volume,
 };
@@ -14,7 +16,7 @@ use crate::{
     host::Host,
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
-    store::{Contents, Ledger, Write},
+    store::{Contents, Ledger},
 };
 use std::{
     path::PathBuf,
@@ -65,7 +67,7 @@ pub struct Parts {
 pub(super) struct Writer {
     pub state: State,
     pub host: Box<dyn Host>,
-    pub ledger: Box<dyn Ledger>,
+    pub promises: Promises,
     pub resolvers: Arc<dyn Resolvers>,
     pub volumes: Arc<dyn Volumes>,
     pub published: Arc<Published>,
@@ -76,8 +78,6 @@ pub(super) struct Writer {
     pub ends: Ends,
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
-    /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
-    pub owed: Vec<Write>,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -100,7 +100,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
     let mut writer = Writer {
         state: State { view: View::default(), books: Books::default(), settings: parts.settings },
         host: parts.host,
-        ledger: parts.ledger,
+        promises: Promises::new(parts.ledger),
         resolvers: parts.resolvers,
         volumes: parts.volumes,
         published: parts.published,
@@ -110,7 +110,6 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         clock: parts.clock,
         ends: Ends::default(),
         late: Vec::new(),
-        owed: Vec::new(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -173,12 +172,13 @@ impl Writer {
         go_on
     }
 
-    /// Commits decisions together and carries them out. What has to be decided anew is, and comes back.
+    /// Promises decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
         let mut anew = Vec::new();
-        match change::writes(changes).and_then(|writes| self.commit(writes)) {
-            Ok(()) => {
+        match change::writes(changes) {
+            Ok(writes) => {
+                self.promises.ask(writes);
                 for Staged { origin, answer, .. } in self.carry_out(staged) {
                     match origin {
                         Origin::Call(command) => self.stage_call(command, answer, &mut anew),
@@ -186,36 +186,9 @@ impl Writer {
                     }
                 }
             }
-            Err(error) => {
-                for Staged { origin, decision, answer } in staged.into_iter().rev() {
-                    undo::forget(&mut self.state, decision.changes);
-                    if let Origin::End(sandbox, cause) = origin {
-                        self.late.push((sandbox, cause));
-                    }
-                    answer(Err(error.clone()));
-                }
-            }
+            Err(error) => self.refuse(staged, &error),
         }
         anew
-    }
-
-    /// Makes promises durable.
-    pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<()> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let all: Vec<Write> = self.owed.iter().cloned().chain(writes).collect();
-        self.ledger.commit(&all)?;
-        self.owed.clear();
-        Ok(())
-    }
-
-    /// Takes promises back; if that cannot be written now it is written before the next promise.
-    pub(super) fn withdraw(&mut self, writes: Vec<Write>) -> Result<()> {
-        self.owed.extend(writes);
-        self.ledger.commit(&self.owed)?;
-        self.owed.clear();
-        Ok(())
     }
 
     fn stage_call(&mut self, command: Command, answer: Answer, staged: &mut Vec<Staged>) {

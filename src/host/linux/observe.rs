@@ -12,11 +12,13 @@ use crate::{
     error::Result,
     model::{
         Family, Id, IfName,
+        address::Cidr,
         kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes, VolumeMount},
     },
 };
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     os::fd::AsFd,
     path::PathBuf,
 };
@@ -33,7 +35,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     found.extend(bridges(&seen.bridges, wanted));
     found.extend(insides(linux, &seen.ends, wanted)?);
     found.extend(handed(&seen.ends, wanted));
-    found.extend(strangers(&seen.ends, wanted));
+    found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
     found.extend(in_this_process(linux, wanted));
     found.extend(forgotten_namespaces(linux, wanted));
     found.extend(mounted_volumes(linux, wanted));
@@ -174,31 +176,36 @@ fn found_routes(wish: &Routes, defaults: &[&DefaultSeen]) -> Option<Routes> {
     (found.v4.is_some() || found.v6.is_some()).then_some(found)
 }
 
-/// Host ends of endpoints that nobody promised.
-fn strangers(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
+/// Host ends of endpoints that nobody promised, with what was written on the bridge for them.
+fn strangers(route: &mut Route, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>> {
     let known: HashSet<Id> = wanted
         .iter()
         .filter_map(|item| if let Item::Link(l) = item { Some(l.endpoint) } else { None })
         .collect();
-    let strangers = ends.iter().filter(|end| !known.contains(&end.endpoint));
-    strangers
-        .map(|end| {
-            Item::Link(Link {
-                endpoint: end.endpoint,
-                sandbox: end.endpoint,
-                kind: LinkKind::Veth {
-                    bridge: end.bridge.clone().unwrap_or_else(|| end.name.clone()),
-                    isolated: false,
-                },
-                name: end.name.clone(),
-                mac: crate::model::Mac([0; 6]),
-                mtu: None,
-                addresses: Vec::new(),
-                ipv6: false,
-                neighbours: Vec::new(),
-            })
+    let strangers: Vec<&EndSeen> = ends.iter().filter(|end| !known.contains(&end.endpoint)).collect();
+    if strangers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut behind = observe::behind(route, &strangers)?;
+    let link = |end: &EndSeen| {
+        let (mac, addresses) = behind.remove(&end.index).unwrap_or((crate::model::Mac([0; 6]), Vec::new()));
+        let prefix = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
+        Item::Link(Link {
+            endpoint: end.endpoint,
+            sandbox: end.endpoint,
+            kind: LinkKind::Veth {
+                bridge: end.bridge.clone().unwrap_or_else(|| end.name.clone()),
+                isolated: false,
+            },
+            name: end.name.clone(),
+            mac,
+            mtu: None,
+            addresses: addresses.iter().map(|ip| Cidr { address: *ip, prefix: prefix(ip) }).collect(),
+            ipv6: true,
+            neighbours: Vec::new(),
         })
-        .collect()
+    };
+    Ok(strangers.into_iter().map(link).collect())
 }
 
 /// What lives in this process: namespaces and ports held, and mounts.

@@ -11,7 +11,7 @@ use crate::{
     model::{IfName, Mac, address::Cidr},
 };
 use netlink_packet_route::{
-    RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
+    AddressFamily, RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
 };
 use std::{collections::HashMap, net::IpAddr};
 
@@ -115,7 +115,7 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             neighbours: neighbours
                 .iter()
                 .filter(|n| n.index == link.index && n.permanent)
-                .filter_map(|n| Some((n.address, n.mac?)))
+                .filter_map(|n| Some((n.address?, n.mac?)))
                 .collect(),
             index: link.index,
             name: link.name,
@@ -154,6 +154,23 @@ pub fn addresses(route: &mut Route) -> Result<Vec<AddressSeen>> {
 pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
     let bodies = route.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
     Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
+/// The MAC written down behind each of these host ends, and the permanent neighbours that have it: what `veth::attach`
+/// wrote on the bridge beside the link. Two dumps, so only where a host end is there that nobody promised.
+pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac, Vec<IpAddr>)>> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Bridge;
+    let bodies = route.dump(RouteNetlinkMessage::GetNeighbour(request), "list forwarding entries")?;
+    let entries: Vec<NeighbourSeen> = bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect();
+    let neighbours = neighbours(route)?;
+    let behind = |end: &&EndSeen| {
+        // Its own MAC is a permanent entry, the sandbox's a static one.
+        let mac = entries.iter().find(|entry| entry.index == end.index && !entry.permanent)?.mac?;
+        let those = neighbours.iter().filter(|n| n.permanent && n.mac == Some(mac));
+        Some((end.index, (mac, those.filter_map(|n| n.address).collect())))
+    };
+    Ok(ends.iter().filter_map(behind).collect())
 }
 
 fn neighbours(route: &mut Route) -> Result<Vec<NeighbourSeen>> {

@@ -56,11 +56,12 @@ pub struct RouteSeen {
     pub metric: u32,
 }
 
-/// A neighbour entry.
+/// A neighbour entry, or a forwarding entry of a bridge port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NeighbourSeen {
     pub index: u32,
-    pub address: IpAddr,
+    /// None in a forwarding entry.
+    pub address: Option<IpAddr>,
     pub mac: Option<Mac>,
     pub permanent: bool,
 }
@@ -164,7 +165,7 @@ impl NeighbourSeen {
             }
         }
         let permanent = state & libc::NUD_PERMANENT != 0;
-        Some(NeighbourSeen { index: u32_at(body, 4)?, address: address?, mac, permanent })
+        Some(NeighbourSeen { index: u32_at(body, 4)?, address, mac, permanent })
     }
 }
 
