@@ -111,6 +111,7 @@ pub struct Filters {
 pub struct NetworkCreate {
     pub name: String,
     /// Chosen by the caller (runtimes have ids of their own); else random.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
