@@ -12,7 +12,7 @@
 //! | [`dns`] | answers from the published names; forwards the rest | trusts a source address |
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native, the Docker Engine API, the Docker plugin protocol | holds state |
-//! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, touches the kernel |
+//! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, changes the kernel (but for `lo` as `loopback`) |
 //! | [`netavark`] | doorway as a program: Podman's network program, a thin client | keeps state, touches the kernel |
 //! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
 //! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |

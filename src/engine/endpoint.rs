@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver},
+    model::{
+        Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver,
+        sandbox::StaticRoute,
+    },
 };
 use std::net::IpAddr;
 
@@ -79,6 +82,8 @@ pub fn seat(
         aliases: request.aliases.clone(),
         links: request.links.clone(),
         priority: request.priority,
+        routes: request.routes.clone(),
+        labels: request.labels.clone(),
     })
 }
 
@@ -111,9 +116,26 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
     for alias in request.aliases.iter().chain(request.links.keys()) {
         check_alias(alias)?;
     }
+    request.routes.iter().try_for_each(|route| check_route(network, route))?;
     match request.ifname.as_ref().is_some_and(|name| name.as_str() == "lo") {
         true => Err(Error::invalid("interface name lo is taken in every sandbox: choose another")),
         false => Ok(()),
+    }
+}
+
+/// A static route leads into a prefix, through an address of the network.
+fn check_route(network: &Network, route: &StaticRoute) -> Result<()> {
+    let bad = |why: &str| Err(Error::invalid(format!("invalid route to {}: {why}", route.to)));
+    let (family, via) = (route.to.family(), route.via);
+    if route.to.prefix() == 0 {
+        return bad("the default routes follow from the networks, choose by priority");
+    }
+    if network.pool(family).is_none() {
+        return bad(&format!("network {} has no addresses of its family", network.name));
+    }
+    match via.is_none_or(|via| network.pool(family).is_some_and(|pool| pool.subnet.contains(via))) {
+        true => Ok(()),
+        false => bad(&format!("its gateway must be an address of network {}", network.name)),
     }
 }
 

@@ -109,6 +109,8 @@ pub fn endpoint_info(endpoint: &Endpoint, network: &Network) -> EndpointInfo {
         aliases: endpoint.aliases.clone(),
         links: endpoint.links.clone(),
         priority: endpoint.priority,
+        routes: endpoint.routes.clone(),
+        labels: endpoint.labels.clone(),
     }
 }
 

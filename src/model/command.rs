@@ -4,7 +4,7 @@ use super::{
     mount::MountSpec,
     network::Driver,
     port::{Port, PortSpec},
-    sandbox::Dns,
+    sandbox::{Dns, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,11 @@ pub struct EndpointRequest {
     pub links: Map,
     pub ifname: Option<IfName>,
     pub priority: i32,
+    /// Besides the default routes, which follow from the networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

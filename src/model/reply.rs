@@ -5,7 +5,7 @@ use super::{
     mount::MountSpec,
     network::Driver,
     port::Port,
-    sandbox::{Dns, Netns, Process},
+    sandbox::{Dns, Netns, Process, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,10 @@ pub struct EndpointInfo {
     #[serde(default)]
     pub links: Map,
     pub priority: i32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -92,6 +92,7 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
             .into_iter()
             .filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some())
             .collect(),
+        routes: endpoint.routes.clone(),
     })
 }
 

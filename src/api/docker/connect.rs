@@ -101,6 +101,7 @@ fn translate(wanted: Endpoint, network: &Network) -> Result<EndpointRequest> {
         aliases: wanted.aliases,
         ifname: settings(wanted.driveropts.unwrap_or_default())?.ifname,
         priority: wanted.gwpriority,
+        ..EndpointRequest::default()
     })
 }
 

@@ -82,6 +82,7 @@ fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
         links: ask::links(&args.link)?,
         ifname,
         priority: args.gw_priority,
+        ..EndpointRequest::default()
     })
 }
 

@@ -9,6 +9,7 @@ pub mod files;
 pub mod forwarding;
 pub mod handover;
 pub mod hold;
+pub mod inside;
 mod kernel;
 pub mod launch;
 pub mod namespace;

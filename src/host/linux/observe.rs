@@ -155,7 +155,8 @@ fn found_link(wish: &Link, end: Option<&EndSeen>, inside: Option<&InsideSeen>) -
     let equal = !differs
         && inside.up
         && inside.mac == Some(wish.mac)
-        && wish.addresses.iter().all(|address| inside.addresses.contains(address));
+        && wish.addresses.iter().all(|address| inside.addresses.contains(address))
+        && wish.routes.iter().all(|route| inside.routes.contains(route));
     Some(if equal { wish.clone() } else { different(wish) })
 }
 
@@ -203,6 +204,7 @@ fn strangers(route: &mut Route, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec
             addresses: addresses.iter().map(|ip| Cidr { address: *ip, prefix: prefix(ip) }).collect(),
             ipv6: true,
             neighbours: Vec::new(),
+            routes: Vec::new(),
         })
     };
     Ok(strangers.into_iter().map(link).collect())

@@ -67,7 +67,7 @@ fn switches(link: &Link) -> Result<()> {
     sysctl::write_ipv6(&link.name, "accept_ra", "0").map(|_| ())
 }
 
-/// Everything about one interface but its routes; up comes last.
+/// Everything about one interface but its default routes; up comes last but for routes, which need it.
 fn dress(batch: &mut Batch, link: &Link, index: u32) {
     let which = Which::Index(index);
     let own_link_local = link.ipv6.then(|| message::link_local(&link.mac));
@@ -85,4 +85,8 @@ fn dress(batch: &mut Batch, link: &Link, index: u32) {
         batch.push(Manner::Replace, request, format!("write down neighbour {address} of {}", link.name));
     }
     batch.push(Manner::Plain, message::set_link_up(which, []), format!("bring {} up", link.name));
+    for route in link.routes.iter().filter(|route| link.ipv6 || route.to.base().is_ipv4()) {
+        let request = RouteNetlinkMessage::NewRoute(message::route(route, index));
+        batch.push(Manner::Replace, request, format!("set the route to {} on {}", route.to, link.name));
+    }
 }

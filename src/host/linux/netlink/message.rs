@@ -1,5 +1,5 @@
 //! The requests we make of the kernel, as typed messages; it only builds them.
-use crate::model::{Family, IfName, Mac, address::Cidr};
+use crate::model::{Family, IfName, Mac, address::Cidr, sandbox::StaticRoute};
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
@@ -151,6 +151,14 @@ pub(super) fn default_route(of: Family, gateway: Option<IpAddr>, index: u32) -> 
     if let Some(gateway) = gateway {
         message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
     }
+    message
+}
+
+/// Any other route of a sandbox.
+pub(super) fn route(route: &StaticRoute, index: u32) -> RouteMessage {
+    let mut message = default_route(route.to.family(), route.via, index);
+    message.header.destination_prefix_length = route.to.prefix();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(route.to.base())));
     message
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{IfName, Mac, address::Cidr},
+    model::{IfName, Mac, address::Cidr, sandbox::StaticRoute},
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
@@ -59,6 +59,8 @@ pub struct InsideSeen {
     pub addresses: Vec<Cidr>,
     /// Permanent neighbours.
     pub neighbours: Vec<(IpAddr, Mac)>,
+    /// All but default routes.
+    pub routes: Vec<StaticRoute>,
 }
 
 /// A default route.
@@ -107,6 +109,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
     let addresses = addresses_seen(route, 0)?;
     let neighbours = neighbours(route)?;
+    let routes = routes(route)?;
+    let routes = || routes.iter().filter(|r| r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN));
     let interfaces = links
         .into_iter()
         .filter(|link| link.name.as_str() != "lo")
@@ -117,6 +121,10 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
                 .filter(|n| n.index == link.index && n.permanent)
                 .filter_map(|n| Some((n.address?, n.mac?)))
                 .collect(),
+            routes: routes()
+                .filter(|r| r.index == Some(link.index))
+                .filter_map(|r| Some(StaticRoute { to: r.to?, via: r.gateway }))
+                .collect(),
             index: link.index,
             name: link.name,
             mac: link.mac,
@@ -124,9 +132,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             up: link.up,
         })
         .collect();
-    let defaults = routes(route)?
-        .into_iter()
-        .filter(|r| r.to.is_none() && r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN))
+    let defaults = routes()
+        .filter(|r| r.to.is_none())
         .map(|r| DefaultSeen {
             v6: r.v6,
             gateway: r.gateway,
