@@ -97,16 +97,12 @@ fn options(network: &wire::Network, driver: Driver) -> Result<BTreeMap<String, S
     Ok(options)
 }
 
-/// Makes those that are missing; true if there were any. Of several who make one at once, one does, and all go on.
-pub fn make_missing(client: &Client, wanted: &[NetworkCreate]) -> Result<bool> {
-    let mut made = false;
-    for wanted in wanted {
-        if inspect(client, wanted)?.is_none() {
-            make(client, wanted)?;
-            made = true;
-        }
-    }
-    Ok(made)
+/// Makes those that are missing. Of several who make one at once, one does, and all go on.
+pub fn make_missing(client: &Client, wanted: &[NetworkCreate]) -> Result<()> {
+    wanted.iter().try_for_each(|wanted| match inspect(client, wanted)? {
+        None => make(client, wanted),
+        Some(_) => Ok(()),
+    })
 }
 
 fn make(client: &Client, wanted: &NetworkCreate) -> Result<()> {

@@ -58,7 +58,8 @@ fn seated(
             Err(error) => error,
         };
         let again = match error.kind {
-            Kind::NotFound => network::make_missing(client, networks)?,
+            // Also if they are all there: somebody else made them meanwhile.
+            Kind::NotFound => network::make_missing(client, networks).map(|()| true)?,
             Kind::Unavailable | Kind::Denied => false,
             _ => match client.sandbox_of(owner)? {
                 Some(sandbox) if is_seated(&sandbox, wanted) => return Ok(sandbox),
