@@ -11,10 +11,14 @@ use crate::{
         reply::{Created, NetworkInfo, Removed},
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The same label as on sandboxes.
 const LABEL: &str = "io.pontoon.doorway";
+
+/// A bridge that is being removed is gone after some milliseconds.
+const PATIENCE: u32 = 12;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is to be made if it is missing.
 pub fn described(network: &wire::Network) -> Result<NetworkCreate> {
@@ -106,40 +110,51 @@ pub fn make_missing(client: &Client, wanted: &[NetworkCreate]) -> Result<()> {
 }
 
 fn make(client: &Client, wanted: &NetworkCreate) -> Result<()> {
-    let create = |wanted: &NetworkCreate| client.call::<Created>(&Command::NetworkCreate(wanted.clone()));
-    let step = |error: Error| error.while_doing(format!("make network {}", wanted.name));
-    match create(wanted) {
-        Err(error) if error.kind == Kind::Conflict => {}
-        done => return done.map(drop).map_err(step),
-    }
-    if inspect(client, wanted)?.is_some() {
-        return Ok(());
-    }
-    // Its name, bridge or subnet may be held by what a container that ended badly has left.
-    forget_unused(client)?;
-    let error = match create(wanted) {
-        Err(error) if error.kind == Kind::Conflict => error,
-        done => return done.map(drop).map_err(step),
-    };
-    let named = client.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(wanted.name.clone())));
-    match (inspect(client, wanted)?, named, wanted.id) {
-        (Some(_), ..) => Ok(()),
-        // A network of somebody else's has the name, and only the name.
-        (None, Ok(_), Some(id)) => {
-            let name = format!("{}-{}", wanted.name, id.short());
-            create(&NetworkCreate { name, ..wanted.clone() }).map(drop).map_err(step)
+    let mut error = Error::internal("never tried");
+    for attempt in 0..PATIENCE {
+        error = match client.call::<Created>(&Command::NetworkCreate(wanted.clone())) {
+            Err(error) if error.kind == Kind::Conflict => error,
+            done => return done.map(drop).map_err(|error| step(wanted, error)),
+        };
+        if inspect(client, wanted)?.is_some() {
+            return Ok(());
         }
-        _ => Err(step(error)),
+        match attempt {
+            // Its name, bridge or subnet may be held by what a container that ended badly has left.
+            0 => forget_unused(client, wanted)?,
+            // Somebody else's network may have its name, and only its name.
+            1 if make_under_other_name(client, wanted)? => return Ok(()),
+            // Its bridge may be on its way out.
+            _ => std::thread::sleep(PAUSE),
+        }
     }
+    Err(step(wanted, error))
 }
 
-/// Networks of this doorway without containers.
-fn forget_unused(client: &Client) -> Result<()> {
+fn step(wanted: &NetworkCreate, error: Error) -> Error {
+    error.while_doing(format!("make network {}", wanted.name))
+}
+
+/// False if nobody has its name.
+fn make_under_other_name(client: &Client, wanted: &NetworkCreate) -> Result<bool> {
+    let named = client.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(wanted.name.clone())));
+    let (Ok(named), Some(id)) = (named, wanted.id) else { return Ok(false) };
+    if named.id == id {
+        return Ok(true);
+    }
+    let other = NetworkCreate { name: format!("{}-{}", wanted.name, id.short()), ..wanted.clone() };
+    let made = client.call::<Created>(&Command::NetworkCreate(other));
+    made.map(|_| true).map_err(|error| step(wanted, error))
+}
+
+/// Networks of this doorway without containers, but for the wanted one, which somebody else may be making.
+fn forget_unused(client: &Client, wanted: &NetworkCreate) -> Result<()> {
     let one = |text: String| vec![text];
     let filters = [("label", one(format!("{LABEL}={DOORWAY}"))), ("dangling", one("true".to_owned()))];
     let filters = Filters { filters: filters.map(|(key, values)| (key.to_owned(), values)).into() };
     let unused: Vec<NetworkInfo> = client.call(&Command::NetworkList(filters))?;
-    unused.iter().try_for_each(|network| remove(client, network.id))
+    let others = unused.iter().filter(|network| Some(network.id) != wanted.id);
+    others.map(|network| network.id).try_for_each(|id| remove(client, id))
 }
 
 /// Takes those away that are not any more what is wanted and have no containers; true if there were any.
