@@ -3,13 +3,13 @@
 use crate::{
     client::Client,
     error::{Error, Kind, Result},
-    model::{Command, reply::NamespaceInfo},
+    model::{self, reply::NamespaceInfo},
 };
 use std::{
     fs::{self, File},
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{self, Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -71,7 +71,7 @@ impl Instance {
         fs::create_dir_all(&run).map_err(failed)?;
         let log = File::options().create(true).append(true).open(run.join("log")).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        let mut command = process::Command::new(program);
+        let mut command = Command::new(program);
         command.arg0("pontoon").args(["daemon", "--instance", &self.name, "--root"]);
         command.arg(self.folder.join("lib")).arg("--run").arg(run).arg("--socket").arg(socket);
         command.arg("--while-used").arg(&self.lock);
@@ -108,7 +108,7 @@ fn folder(config: &Path, namespace: u64) -> PathBuf {
 }
 
 fn answers(client: &Client) -> Result<bool> {
-    match client.call::<NamespaceInfo>(&Command::SystemNamespace(Default::default())) {
+    match client.call::<NamespaceInfo>(&model::Command::SystemNamespace(Default::default())) {
         Ok(_) => Ok(true),
         Err(error) if error.kind == Kind::Unavailable => Ok(false),
         Err(error) => Err(error),
