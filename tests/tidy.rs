@@ -322,7 +322,6 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/netavark.rs", "netavark", NAMED),
     ("src/cli/netavark.rs", "podman", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
-    ("src/cli/network/connect.rs", "docker", KEYS),
     ("src/model/options/bridge.rs", "docker", KEYS),
     ("src/model/options/endpoint.rs", "docker", KEYS),
     ("src/model/options/vlan.rs", "docker", KEYS),
