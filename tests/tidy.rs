@@ -136,6 +136,11 @@ const KERNEL: &[(&str, &str, &str)] = &[
     ),
     (
         "src/netavark/instance.rs",
+        "process::Command",
+        "a call from foreign namespaces starts the daemon that serves them",
+    ),
+    (
+        "src/netavark/instance.rs",
         "Command::new(",
         "a call from foreign namespaces starts the daemon that serves them",
     ),

@@ -58,6 +58,7 @@ pub fn described(network: &wire::Network) -> Result<NetworkCreate> {
         ipv6: has(true),
         options: options(network, driver)?,
         labels: BTreeMap::from([(LABEL.to_owned(), DOORWAY.to_owned())]),
+        ..NetworkCreate::default()
     })
 }
 
