@@ -19,6 +19,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// tables with.
 pub fn start(instance: &str, own: u32, drifted: Drifted) -> Result<()> {
     let watch = Watch::open(instance)?;
+    watch.ignore(own)?;
     let thread = std::thread::Builder::new().name("drift".to_owned()).stack_size(128 << 10);
     let thread = thread.spawn(move || listen(watch, own, &drifted));
     thread.map(drop).map_err(|error| Error::os("start the thread that notices drift", &error))

@@ -153,7 +153,9 @@ impl World {
         let cause = "somebody".to_owned();
         self.running().queue.send(Message::Drifted { cause }).expect("a writer");
     }
+    /// After what the writer does behind its last answer.
     pub fn resolvers(&self) -> &FakeResolvers {
+        self.settle();
         &self.running().resolvers
     }
 
