@@ -6,15 +6,12 @@ use super::{
     socket::{Socket, set_option},
     wire::{Message, messages},
 };
-use crate::{
-    error::{Error, Result},
-    host::linux::filter::{Heard, only},
-};
+use crate::error::{Error, Result};
 use nix::{
     errno::Errno,
     sys::socket::{MsgFlags, setsockopt, sockopt},
 };
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// NFNLGRP_NFTABLES.
 const GROUP: libc::c_int = 7;
@@ -64,13 +61,6 @@ impl Watch {
         setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER).map_err(failed)?;
         set_option(socket.fd(), libc::NETLINK_ADD_MEMBERSHIP, GROUP).map_err(failed)?;
         Ok(Watch { socket, table, so_far: Touched::default() })
-    }
-
-    /// From now on transactions of the socket with this port number are not heard. Each of our own would wake the
-    /// listener twice in the middle of an attach.
-    pub fn ignore(&self, own: u32) -> Result<()> {
-        let set = only(self.socket.fd().as_raw_fd(), Heard::NotBy(own));
-        set.map_err(|error| Error::os("keep our own nftables events away", &error))
     }
 
     /// What has been heard since the last call, without waiting; poll `as_fd` for reading to wait.

@@ -6,10 +6,7 @@ use super::{
     },
     LIMIT, Shared,
 };
-use crate::{
-    error::{Error, Result},
-    host::linux::filter::{Heard, only},
-};
+use crate::error::{Error, Result};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -50,12 +47,18 @@ impl Ear {
             socket.bind_auto()?;
             socket.set_non_blocking(true)?;
             socket.set_rx_buf_sz(1_i32 << 20)?;
-            only(socket.as_raw_fd(), Heard::Kind(RTM_DELLINK))?;
+            only_deletions(&socket)?;
             socket.add_membership(LINK_EVENTS)?;
             Ok(socket)
         };
         opened().map(Ear).map_err(|e| Error::os("listen for deleted links", &e))
     }
+}
+
+/// Accepts the datagram if its message type is RTM_DELLINK.
+fn only_deletions(socket: &Socket) -> io::Result<()> {
+    use super::super::filter::{DROP, KIND, PASS, attach, equal_short, load_short};
+    attach(socket, &mut [load_short(KIND), equal_short(RTM_DELLINK, 0, 1), PASS, DROP])
 }
 
 /// Tells the waiting whose link is gone, until the reaper is dropped and nobody waits.
