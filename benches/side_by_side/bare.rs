@@ -104,6 +104,7 @@ impl Bare {
             addresses: vec![subnet().with(address.into())],
             ipv6: false,
             neighbours: vec![([10, 99, 0, 1].into(), Mac([2, 0x42, 10, 99, 0, 1]))],
+            sysctls: Box::default(),
             routes: Vec::new(),
         }
     }
@@ -139,6 +140,7 @@ impl Hand<'_> {
                 loopback: true,
                 links: vec![(&link, Some(end.inside))],
                 routes: Some((None, &routes)),
+                ..Visit::default()
             };
             furnish(&visit).expect("the inside");
             let tcp = TcpListener::bind("127.0.0.11:40053").expect("a DNS socket");
