@@ -215,11 +215,12 @@ pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decis
     Ok(Decision::new(changes, reply).with_event(told))
 }
 
-/// The networks that are always there, made at the first start.
+/// The networks that are always there (but for `bridge`, if it is not wanted), made at the first start.
 pub fn predefined(state: &State, world: &mut World<'_>) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     for name in crate::model::network::PREDEFINED {
-        if state.view.network_named(name).is_some() {
+        let unwanted = name == "bridge" && !state.settings.default_bridge;
+        if unwanted || state.view.network_named(name).is_some() {
             continue;
         }
         let (driver, pools, settings) = match name {

@@ -80,12 +80,21 @@ commands! {
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
     "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
     "System.Dump" SystemDump(Nothing) -> serde_json::Value;
+    "System.Namespace" SystemNamespace(Namespace) -> super::reply::NamespaceInfo;
 }
 
 /// No arguments: `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Asks whether caller and daemon mean the same namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Namespace {
+    /// A network namespace, by its path.
+    pub path: Option<PathBuf>,
+}
 
 /// An object by name, full id or unique beginning of its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
