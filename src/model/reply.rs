@@ -6,6 +6,7 @@ use super::{
     network::Driver,
     options::Sysctl,
     port::Port,
+    reservation::Reservation,
     sandbox::{Dns, Netns, Process, StaticRoute},
 };
 use schemars::JsonSchema;
@@ -27,6 +28,9 @@ pub enum Reply {
     Ports(Vec<Port>),
     Volumes(Vec<VolumeInfo>),
     Volume(VolumeInfo),
+    Reservation(Reservation),
+    Reservations(Vec<Reservation>),
+    Address(Cidr),
     Removed(Removed),
     Pruned(Pruned),
     Df(Df),
