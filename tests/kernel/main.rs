@@ -19,6 +19,7 @@ mod ports;
 mod ports_flows;
 mod ports_host;
 mod ports_many;
+mod privileges;
 mod protection;
 mod protection_modes;
 mod release;
