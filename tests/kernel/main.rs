@@ -24,6 +24,7 @@ mod protection;
 mod protection_modes;
 mod release;
 mod restart;
+mod soak;
 mod spoofing;
 mod upstream;
 mod volumes;
