@@ -13,7 +13,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E)
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 RUNNER = CARGO_TARGET_$(shell echo $(TRIPLE) | tr 'a-z-' 'A-Z_')_RUNNER
 
-.PHONY: help build demo demo-down test soak bench install clean
+.PHONY: help build demo demo-down test soak fuzz bench install clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ soak: ## Ten minutes of kills, drift and floods under load, as root (SOAK_KILLS=
 	@.ci/packages test
 	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_DRIFT=1 \
 	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
+
+fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
+	FUZZ_CASES=$${FUZZ_CASES:-1000000} $(CARGO) test --lib fuzz_ -- --nocapture
 
 $(RELEASE):
 	$(MAKE) build

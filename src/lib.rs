@@ -43,4 +43,6 @@ pub mod model;
 pub mod oci;
 pub mod plan;
 pub mod store;
+#[cfg(test)]
+mod testbed;
 pub mod volume;
