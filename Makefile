@@ -43,6 +43,10 @@ soak: ## Ten minutes of kills, drift and floods under load, as root (SOAK_KILLS=
 fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
 	FUZZ_CASES=$${FUZZ_CASES:-1000000} $(CARGO) test --lib fuzz_ -- --nocapture
 
+bench: ## Pontoon and its peers side by side, as root, ten minutes (ROW=dns: one group): target/bench, benches/results, README
+	@.ci/packages bench
+	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) bench --bench side_by_side -- $(ROW)
+
 $(RELEASE):
 	$(MAKE) build
 

@@ -6,13 +6,13 @@
 //! | [`model`] | the nouns, `Command`, `Reply`, `Event`, and `kernel::Item` | I/O, clock, log |
 //! | [`ipam`] | pools and addresses, pure | I/O |
 //! | [`plan`] | promises -> wanted kernel items; difference -> ordered operations; DNS view | I/O |
-//! | [`store`] | the ledger: what was promised, durable before it is acted on | decides |
+//! | [`store`] | the ledger: what was promised, durable before anybody hears of it | decides |
 //! | [`host`] | the kernel: netlink, nftables, namespaces, mounts, processes; `linux` and `fake` | knows a promise |
 //! | [`engine`] | the one writer: check, commit, apply, publish | speaks a dialect |
 //! | [`dns`] | answers from the published names; forwards the rest | trusts a source address |
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native, the Docker Engine API, the Docker plugin protocol | holds state |
-//! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, touches the kernel |
+//! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, changes the kernel (but for `lo` as `loopback`) |
 //! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
 //! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |
 //! |  | its end hands sockets and conversations to the next daemon (`daemon/succession.rs`) | |
@@ -28,7 +28,9 @@
 //! 4. Words of one dialect stay in their doorway.
 //! 5. Boot, an API call and the repair of drift run the same apply code.
 //! 6. `setns` happens on OS threads that are lent to `host` and return home or die, never on a tokio worker.
-//! 7. Everything we create bears our mark; nothing unmarked is changed or deleted.
+//! 7. Nobody is told of what is not durable, and nothing is taken away and no volume touched before the promise of it is.
+//!    Only what the next start would find by its mark and take away may be made while the ledger is being written.
+//! 8. Everything we create bears our mark; nothing unmarked is changed or deleted.
 pub mod api;
 pub mod cli;
 pub mod client;

@@ -192,7 +192,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 const FILES: &str = "paths below the root are opened and mounted by the host's file room, by descriptor only";
 const VERB: &str = "the verb hands its flags to the doorway that does the work";
+const LOOK: &str =
+    "CHECK and loopback look into the one namespace that the runtime names, daemon or no daemon";
 const EXTRA: &[(&str, &str, &str)] = &[
+    ("src/cni/check.rs", "host", LOOK),
+    ("src/cni/loopback.rs", "host", LOOK),
     ("src/cli/cni.rs", "cni", VERB),
     ("src/cli/oci_hook.rs", "oci", VERB),
     ("src/volume/layout.rs", "host", FILES),
@@ -303,7 +307,6 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/mod.rs", "cni", NAMED),
     ("src/cli/mod.rs", "oci", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
-    ("src/cli/network/connect.rs", "docker", KEYS),
     ("src/model/options/bridge.rs", "docker", KEYS),
     ("src/model/options/endpoint.rs", "docker", KEYS),
     ("src/model/options/vlan.rs", "docker", KEYS),

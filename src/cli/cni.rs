@@ -15,11 +15,11 @@ pub enum Verb {
 #[command(after_help = "Examples:
   sudo pontoon cni install                                          containers join the network bridge
   sudo pontoon cni install --name web --subnet 10.20.0.0/16         a network of their own
-  sudo pontoon cni install --bin-dir /usr/lib/cni                   Debian's folder
   sudo pontoon cni uninstall")]
 pub struct InstallArgs {
-    /// Folder of CNI plugins; may be given several times
-    #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
+    /// Folder of CNI plugins; may be given several times [default: /opt/cni/bin, and those that distributions' runtimes
+    /// look in besides, where they exist: /usr/lib/cni, /usr/libexec/cni]
+    #[arg(long, value_name = "DIR")]
     bin_dir: Vec<PathBuf>,
     /// Folder of network lists
     #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
@@ -38,7 +38,7 @@ pub fn run(verb: Verb, host: &str, page: &mut Page) -> Done {
         Verb::Uninstall(args) => (install::uninstall, args),
     };
     let plan = install::Plan {
-        bin_dirs: args.bin_dir,
+        bin_dirs: if args.bin_dir.is_empty() { install::usual_dirs() } else { args.bin_dir },
         conf_dir: args.conf_dir,
         name: crate::model::Name::parse(&args.name)?.to_string(),
         subnets: args.subnet,

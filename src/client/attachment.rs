@@ -10,7 +10,7 @@ use crate::{
         sandbox::Netns,
     },
 };
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, thread, time::Duration};
 
 /// Label: which doorway a sandbox came through.
 const DOORWAY: &str = "io.pontoon.doorway";
@@ -97,10 +97,22 @@ impl Client {
                 Some(sandbox) if lives_in(&sandbox, &netns) => return self.join(&sandbox, request),
                 Some(stale) => self.remove(&stale)?,
                 None if request.name.is_some() && !owner.insists_on_name => request.name = None,
+                // Somebody else's call for the same container is promised and not yet to be seen.
+                None if self.appears(owner)? => {}
                 None => return Err(error),
             }
         }
         Err(Error::conflict(format!("container {} is being attached by somebody else too", owner.container)))
+    }
+
+    fn appears(&self, owner: Owner<'_>) -> Result<bool> {
+        for _ in 0..20 {
+            if self.sandbox_of(owner)?.is_some() {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(false)
     }
 
     fn join(&self, sandbox: &SandboxInfo, request: SandboxCreate) -> Result<SandboxInfo> {

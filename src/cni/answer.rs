@@ -59,7 +59,7 @@ fn ips(version: Version, endpoint: &EndpointInfo, interface: usize) -> Vec<Value
     endpoint.addresses.iter().map(ip).collect()
 }
 
-/// Default routes, where they lead through this network.
+/// Default routes, where they lead through this network, and what a foreign plugin wanted.
 fn routes(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> Vec<Value> {
     let route = |gateway: &IpAddr| {
         let (through, all) = match gateway {
@@ -68,7 +68,14 @@ fn routes(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> Vec<Value> {
         };
         (through.as_ref() == Some(&endpoint.network)).then(|| json!({ "dst": all, "gw": gateway }))
     };
-    endpoint.gateways.iter().filter_map(route).collect()
+    let further = endpoint.routes.iter().map(|route| {
+        let mut json = json!({ "dst": route.to });
+        if let Some(via) = route.via {
+            json["gw"] = json!(via);
+        }
+        json
+    });
+    endpoint.gateways.iter().filter_map(route).chain(further).collect()
 }
 
 /// Our resolver, which passes on what it does not know to the servers that were configured.

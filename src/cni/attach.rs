@@ -1,6 +1,6 @@
 //! ADD: a seat in the network, which is made if the configuration describes it. What fails leaves nothing behind.
 use super::{
-    DOORWAY, answer,
+    DOORWAY, LIST, answer,
     call::{Call, Seat},
     config::Config,
     delegate::{self, Given},
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use serde_json::Value;
-use std::{fs, net::IpAddr};
+use std::{collections::BTreeMap, fs, net::IpAddr};
 
 pub fn add(call: &Call, config: &Config, client: &Client) -> Outcome<Value> {
     let seat = call.seat()?;
@@ -96,9 +96,11 @@ fn request(config: &Config, seat: &Seat, wish: &Wish, given: Option<&Given>) -> 
         mac: wish.mac,
         aliases: wish.aliases.iter().chain(&name).cloned().collect(),
         ifname: Some(seat.ifname.clone()),
+        routes: given.map(|given| given.routes.clone()).unwrap_or_default(),
+        labels: BTreeMap::from([(LIST.to_owned(), config.name.clone())]),
         ..EndpointRequest::default()
     };
-    let mut labels = super::labels(config, seat);
+    let mut labels = BTreeMap::new();
     if wish.binds_ports {
         labels.insert(PORTS_HELD_BY.to_owned(), "runtime".to_owned());
     }

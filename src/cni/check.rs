@@ -1,29 +1,32 @@
 //! CHECK and STATUS: is what was given still there, could more be given. They change nothing.
 use super::{
     DOORWAY,
-    call::Call,
+    call::{Call, Seat},
     config::Config,
     delegate,
     failure::{CONFIG, Failure, MISSING, NOT_READY, NOT_READY_AND_LIMITED, Outcome},
-    network,
+    loopback, network,
     section::Section,
     wish::Wish,
 };
 use crate::{
     client::{Client, Owner},
     error::{Error, Kind},
-    model::{
-        Command,
-        command::Which,
-        reply::{EndpointInfo, NetworkInfo},
-    },
+    host::linux::inside::{self, Inside, RouteInside},
+    model::{Command, command::Which, reply::NetworkInfo},
 };
+use ipnetwork::IpNetwork;
+use serde_json::Value;
+use std::net::IpAddr;
 
+/// First what the kernel has in the container's own namespace, whoever repairs it, then what the daemon promises.
 pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let seat = call.seat()?;
     let previous = config.previous().ok_or_else(|| Failure::new(CONFIG, "CHECK needs prevResult"))?;
+    let claimed = Claimed::read(&Section::whole(previous)?, &seat)?;
+    let seen = inside::look(&seat.netns).map_err(|error| loopback::unusable(&seat, error))?;
+    claimed.stand(&seen)?;
     let owner = Owner::new(DOORWAY, &seat.container);
-    let missing = |what: String| Failure::new(MISSING, what);
     let sandbox = client.sandbox_of(owner)?;
     let sandbox = sandbox.ok_or_else(|| missing(format!("container {} is not attached", seat.container)))?;
     let mut seats = sandbox.networks.iter();
@@ -31,41 +34,87 @@ pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let endpoint = endpoint.ok_or_else(|| {
         missing(format!("container {} has no {} in network {}", seat.container, seat.ifname, config.network))
     })?;
-    for address in claimed(&Section::whole(previous)?, &endpoint.ifname.to_string())? {
-        if !endpoint.addresses.iter().any(|own| own.to_string() == address) {
+    for address in &claimed.addresses {
+        if !endpoint.addresses.iter().any(|own| own.to_string() == *address) {
             return Err(missing(format!("address {address} of {} is not promised any more", seat.ifname)));
         }
     }
-    link(endpoint)?;
     match &config.ipam {
         Some(kind) => delegate::pass(call, config, kind, None).map(drop),
         None => Ok(()),
     }
 }
 
-/// Addresses that the earlier result says are on this interface.
-fn claimed(previous: &Section<'_>, ifname: &str) -> Outcome<Vec<String>> {
-    let interfaces = previous.sections("interfaces")?;
-    let inside = interfaces.iter().enumerate();
-    let mut inside = inside.filter(|(_, item)| {
-        item.text("name").is_ok_and(|name| name == Some(ifname))
-            && item.text("sandbox").is_ok_and(|s| s.is_some())
-    });
-    let Some((index, _)) = inside.next() else { return Ok(Vec::new()) };
-    let ips = previous.sections("ips")?.into_iter();
-    let here = ips.filter(|ip| ip.get("interface").and_then(serde_json::Value::as_u64) == Some(index as u64));
-    here.filter_map(|ip| ip.text("address").transpose()).map(|text| text.map(str::to_owned)).collect()
+fn missing(what: String) -> Failure {
+    Failure::new(MISSING, what)
 }
 
-/// Both ends of a veth pair live and die together, and ours is the one that we see.
-fn link(endpoint: &EndpointInfo) -> Outcome<()> {
-    match &endpoint.host_ifname {
-        Some(name) if nix::net::if_::if_nametoindex(name.as_str()).is_err() => Err(Failure::new(
-            MISSING,
-            format!("interface {name}, the other end of {}, is gone", endpoint.ifname),
-        )),
-        _ => Ok(()),
+/// What the earlier result says of our interface.
+struct Claimed<'a> {
+    ifname: &'a str,
+    mac: Option<String>,
+    addresses: Vec<String>,
+    /// Destination and gateway.
+    routes: Vec<(IpNetwork, Option<IpAddr>)>,
+}
+
+impl<'a> Claimed<'a> {
+    fn read(previous: &Section<'_>, seat: &'a Seat) -> Outcome<Self> {
+        let ifname = seat.ifname.as_str();
+        let mut claimed = Claimed { ifname, mac: None, addresses: Vec::new(), routes: Vec::new() };
+        for route in previous.sections("routes")? {
+            let to = route.parse("dst")?.ok_or_else(|| route.bad("dst", "it is missing"))?;
+            claimed.routes.push((to, route.parse("gw")?));
+        }
+        let interfaces = previous.sections("interfaces")?;
+        let ours = |item: &Section<'_>| {
+            let text = |key| item.text(key).ok().flatten();
+            text("name") == Some(ifname) && text("sandbox").is_some()
+        };
+        let Some(index) = interfaces.iter().position(ours) else { return Ok(claimed) };
+        claimed.mac = interfaces[index].text("mac")?.map(str::to_lowercase);
+        for ip in previous.sections("ips")? {
+            if ip.get("interface").and_then(Value::as_u64) == Some(index as u64) {
+                claimed.addresses.extend(ip.text("address")?.map(str::to_owned));
+            }
+        }
+        Ok(claimed)
     }
+
+    /// Is it all there? A look into the namespace says.
+    fn stand(&self, seen: &Inside) -> Outcome<()> {
+        let name = self.ifname;
+        let interface = seen.interfaces.iter().find(|interface| interface.name.as_str() == name);
+        let interface = interface.ok_or_else(|| missing(format!("interface {name} is gone")))?;
+        if !interface.up {
+            return Err(missing(format!("interface {name} is down")));
+        }
+        let mac = interface.mac.map(|mac| mac.to_string());
+        if self.mac.is_some() && self.mac != mac {
+            let mac = mac.unwrap_or_default();
+            return Err(missing(format!("interface {name} has another MAC address now, {mac}")));
+        }
+        for address in &self.addresses {
+            if !interface.addresses.iter().any(|there| there.to_string() == *address) {
+                return Err(missing(format!("address {address} of {name} is gone")));
+            }
+        }
+        for (to, gateway) in &self.routes {
+            if !seen.routes.iter().any(|route| leads(route, to, *gateway)) {
+                let gateway = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+                return Err(missing(format!("the route to {to}{gateway} is gone")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn leads(route: &RouteInside, to: &IpNetwork, gateway: Option<IpAddr>) -> bool {
+    let same = match &route.to {
+        None => to.prefix() == 0 && to.is_ipv6() == route.v6,
+        Some(subnet) => subnet.base() == to.network() && subnet.prefix() == to.prefix(),
+    };
+    same && (gateway.is_none() || route.gateway == gateway)
 }
 
 pub fn status(call: &Call, config: &Config, client: &Client) -> Outcome<()> {

@@ -6,6 +6,7 @@ use super::{
     failure::{CONFIG, DECODE, Failure, IO, Outcome},
     section::Section,
 };
+use crate::model::{Subnet, sandbox::StaticRoute};
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 use std::{
@@ -20,6 +21,8 @@ use std::{
 #[derive(Debug)]
 pub struct Given {
     pub addresses: Vec<(IpNetwork, Option<IpAddr>)>,
+    /// Without default routes, which follow from the network.
+    pub routes: Vec<StaticRoute>,
     pub dns: Option<Value>,
 }
 
@@ -46,8 +49,24 @@ pub fn add(call: &Call, config: &Config, kind: &str) -> Outcome<Given> {
         let address = item.parse("address")?.ok_or_else(|| item.bad("address", "it is missing"))?;
         Ok((address, item.parse("gateway")?))
     };
-    let addresses = result.sections("ips")?.into_iter().map(address).collect::<Outcome<_>>()?;
-    Ok(Given { addresses, dns: result.get("dns").cloned() })
+    let addresses: Vec<_> = result.sections("ips")?.into_iter().map(address).collect::<Outcome<_>>()?;
+    let mut routes = Vec::new();
+    for item in result.sections("routes")? {
+        routes.extend(route(&item, &addresses)?);
+    }
+    Ok(Given { addresses, routes, dns: result.get("dns").cloned() })
+}
+
+/// One without gateway leads through that of an address of its family, as with other plugins.
+fn route(item: &Section<'_>, addresses: &[(IpNetwork, Option<IpAddr>)]) -> Outcome<Option<StaticRoute>> {
+    let to: IpNetwork = item.parse("dst")?.ok_or_else(|| item.bad("dst", "it is missing"))?;
+    let usual = addresses.iter().filter(|(own, _)| own.is_ipv4() == to.is_ipv4()).find_map(|(_, gw)| *gw);
+    let via = item.parse("gw")?.or(usual);
+    match to.prefix() {
+        0 if via == usual => Ok(None),
+        0 => Err(item.bad("gw", "the default route of a network leads through its gateway")),
+        prefix => Ok(Some(StaticRoute { to: Subnet::new(to.ip(), prefix)?, via })),
+    }
 }
 
 fn find(call: &Call, kind: &str) -> Outcome<PathBuf> {

@@ -1,6 +1,6 @@
 //! DEL and GC: seats are taken away, whatever is left of them. Neither needs a namespace or an earlier result, and what is
 //! gone already is fine.
-use super::{DOORWAY, IFNAME, LIST, call::Call, config::Config, delegate, failure::Outcome};
+use super::{DOORWAY, LIST, call::Call, config::Config, delegate, failure::Outcome};
 use crate::{
     client::{Client, Owner, attachment::container},
     model::{IfName, reply::SandboxInfo},
@@ -37,11 +37,12 @@ pub fn gc(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let Some(valid) = config.valid()? else { return Ok(()) };
     let mut result = Ok(());
     for sandbox in client.sandboxes_through(DOORWAY, &config.network)? {
+        let kept =
+            |ifname: &str| valid.iter().any(|(id, name)| Some(*id) == container(&sandbox) && *name == ifname);
+        // Several lists may lead to one network, and people to all.
         let stale = sandbox.networks.iter().any(|seat| {
-            let kept = valid
-                .iter()
-                .any(|(id, ifname)| Some(*id) == container(&sandbox) && *ifname == seat.ifname.as_str());
-            seat.network.as_str() == config.network && !kept && of_list(&sandbox, &seat.ifname, &config.name)
+            let ours = seat.network.as_str() == config.network && seat.labels.get(LIST) == Some(&config.name);
+            ours && !kept(seat.ifname.as_str())
         });
         if stale {
             result = result.and(client.detach(&sandbox, &config.network));
@@ -52,10 +53,4 @@ pub fn gc(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
         eprintln!("pontoon: {}", failure.msg);
     }
     Ok(result?)
-}
-
-/// Several lists may lead to one network. The first seat's list stands on the sandbox.
-fn of_list(sandbox: &SandboxInfo, ifname: &IfName, list: &str) -> bool {
-    let label = |key: &str| sandbox.labels.get(key).map(String::as_str);
-    label(IFNAME) != Some(ifname.as_str()) || label(LIST) == Some(list)
 }

@@ -24,6 +24,13 @@ pub struct Plan {
 const MARK: &str = "io.pontoon.installed";
 const PROGRAMS: [&str; 2] = ["pontoon", super::loopback::NAME];
 
+/// Where runtimes look for plugins: containerd, CRI-O, Podman and the kubelet's tools in the first, those of Debian and
+/// Fedora also, or only (Debian's CRI), in the others.
+pub fn usual_dirs() -> Vec<PathBuf> {
+    let others = ["/usr/lib/cni", "/usr/libexec/cni"].map(PathBuf::from).into_iter();
+    [PathBuf::from("/opt/cni/bin")].into_iter().chain(others.filter(|dir| dir.is_dir())).collect()
+}
+
 /// Writes what is missing and returns the paths written.
 pub fn install(plan: &Plan) -> Result<Vec<PathBuf>> {
     let own = own()?;

@@ -1,5 +1,5 @@
 //! CNI, type `pontoon`: what a runtime says through environment and stdin becomes calls of the daemon, its answers become
-//! results. It starts in a millisecond, keeps no state and touches no kernel; stdout carries JSON or nothing.
+//! results. It starts in a millisecond and keeps no state; stdout carries JSON or nothing.
 //!
 //! One container is one sandbox, one interface of it one endpoint (see [`crate::client::attachment`]). DEL and GC go by
 //! (container, interface, network) alone.
@@ -21,12 +21,11 @@ mod version;
 mod wish;
 
 use crate::client::Client;
-use call::{Call, Seat, Verb};
+use call::{Call, Verb};
 use config::Config;
 use failure::{Failure, IO, Outcome};
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
     io::{self, Read, Write},
     time::Duration,
 };
@@ -34,9 +33,8 @@ use version::Version;
 
 /// How sandboxes of this doorway are marked.
 const DOORWAY: &str = "cni";
-/// Label: the list that gave the sandbox its first seat, and that seat's interface.
+/// Label of an endpoint: the list that it came through.
 const LIST: &str = "io.pontoon.cni.list";
-const IFNAME: &str = "io.pontoon.cni.ifname";
 
 /// A daemon that is being started anew is waited for; a runtime that is told to try again later does so.
 const START: Duration = Duration::from_millis(1_200);
@@ -92,10 +90,4 @@ fn serve(program: &str, stdin: &[u8]) -> Outcome<Option<Value>> {
 fn asked_version(stdin: &[u8]) -> String {
     let value: Value = serde_json::from_slice(stdin).unwrap_or_default();
     value["cniVersion"].as_str().unwrap_or(Version::V1_0_0.as_str()).to_owned()
-}
-
-fn labels(config: &Config, seat: &Seat) -> BTreeMap<String, String> {
-    [(LIST, config.name.clone()), (IFNAME, seat.ifname.to_string())]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
 }

@@ -14,7 +14,7 @@ use crate::{
     ipam::Intervals,
     model::{
         Command, Id, Name, Sandbox, Volume,
-        kernel::{Item, Op},
+        kernel::{Item, LinkKind, Op},
     },
     plan,
 };
@@ -23,9 +23,18 @@ use std::sync::Arc;
 /// How often another host port is tried when a chosen one turns out to be taken.
 const PORT_ROUNDS: usize = 10;
 
+/// A decision that could not be carried out, and was undone.
+pub(super) struct Undone {
+    pub error: Error,
+    /// Links on their way out.
+    pub leaving: Vec<Leaving>,
+    /// The ledger did not take the batch: nothing of it is promised.
+    pub refused: Option<Error>,
+}
+
 impl Writer {
-    /// Applies promised decisions one after another. When one fails it is undone, and those behind it, which may stand
-    /// on it, are taken back as well: they are returned, to be decided anew.
+    /// Applies decisions one after another and completes each when it is durable. When one fails it is undone, and those
+    /// behind it, which may stand on it, are taken back as well: they are returned, to be decided anew.
     pub(super) fn carry_out(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let mut staged = staged.into_iter();
         while let Some(Staged { origin, decision, answer }) = staged.next() {
@@ -38,7 +47,7 @@ impl Writer {
             };
             let rest: Vec<Staged> = staged.collect();
             let later: Vec<Change> = rest.iter().flat_map(|staged| staged.decision.changes.clone()).collect();
-            let (error, leaving) = undo::withdraw(self, &decision.changes, &later, error);
+            let Undone { error, leaving, refused } = undo::withdraw(self, &decision.changes, &later, error);
             match origin {
                 Origin::Call(command) if error.kind == Kind::Conflict && decision.chosen_ports => {
                     self.choose_again(command, &decision, error, answer);
@@ -49,9 +58,32 @@ impl Writer {
                     self.bury(leaving, Box::new(move |_| answer(Err(error))));
                 }
             }
-            return rest;
+            return match refused {
+                None => rest,
+                Some(refused) => {
+                    self.answer_refused(rest, &refused);
+                    Vec::new()
+                }
+            };
         }
         Vec::new()
+    }
+
+    /// Takes decisions back that were entered and not begun, and says why.
+    pub(super) fn refuse(&mut self, staged: Vec<Staged>, error: &Error) {
+        for staged in staged.iter().rev() {
+            undo::forget(&mut self.state, staged.decision.changes.clone());
+        }
+        self.answer_refused(staged, error);
+    }
+
+    fn answer_refused(&mut self, staged: Vec<Staged>, error: &Error) {
+        for Staged { origin, answer, .. } in staged {
+            if let Origin::End(sandbox, cause) = origin {
+                self.late.push((sandbox, cause));
+            }
+            answer(Err(error.clone()));
+        }
     }
 
     /// Calls `done` when these links are gone.
@@ -95,16 +127,20 @@ impl Writer {
             };
             changes = decision.changes.clone();
             self.enter(&decision);
-            if let Err(error) = change::writes(&changes).and_then(|writes| self.commit(writes)) {
-                undo::forget(&mut self.state, changes);
-                return answer(Err(error));
+            match change::writes(&changes) {
+                Ok(writes) => self.promises.ask(writes),
+                Err(error) => {
+                    undo::forget(&mut self.state, changes);
+                    return answer(Err(error));
+                }
             }
-            let leaving;
-            match self.apply(&changes) {
+            let error = match self.apply(&changes) {
                 Ok(applied) => return self.complete(decision, applied, answer),
-                Err(error) => (last, leaving) = undo::withdraw(self, &changes, &[], error),
-            }
-            self.bury(leaving, Box::new(|_| {}));
+                Err(error) => error,
+            };
+            let undone = undo::withdraw(self, &changes, &[], error);
+            self.bury(undone.leaving, Box::new(|_| {}));
+            last = undone.error;
             if last.kind != Kind::Conflict {
                 break;
             }
@@ -112,33 +148,50 @@ impl Writer {
         answer(Err(last));
     }
 
-    /// Brings kernel and files from what is published to what is after these changes.
+    /// Brings kernel and files from what is published to what is after these changes; they are durable when it returns.
+    ///
+    /// What a start finds and sweeps away by itself is done while the ledger is being written (of an attach: all but its
+    /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files.
     fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
         let from = View::clone(&self.published.view.load());
-        self.apply_from(&from, changes)
+        let ops = self.ops(&from, changes);
+        let files = changes.iter().any(|change| matches!(change, Change::Volume { .. }));
+        let ahead = if files { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
+        let (ahead, rest) = ops.split_at(ahead);
+        if !ahead.is_empty() {
+            self.promises.begin();
+            // Additions of this kind leave nothing to serve and nothing to bury.
+            self.host.apply(ahead)?;
+        }
+        self.promises.wait()?;
+        self.carry(rest, changes)
     }
 
-    /// Brings kernel and files from before to after; `from` is the view in which the changes' `before` stands. The
-    /// writer's own view will not do: decisions that come later in the batch are in it already.
-    pub(super) fn apply_from(&mut self, from: &View, changes: &[Change]) -> Result<Applied> {
+    /// Brings kernel and files back; `from` is the view in which the changes' `before` stands. The writer's own view will
+    /// not do: decisions that come later in the batch are in it already.
+    pub(super) fn apply_back(&mut self, from: &View, changes: &[Change]) -> Result<Applied> {
+        let ops = self.ops(from, changes);
+        self.carry(&ops, changes)
+    }
+
+    fn carry(&mut self, ops: &[Op], changes: &[Change]) -> Result<Applied> {
         for volume in changes.iter().filter_map(volume_after) {
             // Removed in this very batch: a restart would take the new one's files for the old one's.
-            if self.owed.contains(&files_gone(&volume.name)) {
-                self.withdraw(Vec::new())?;
+            if self.promises.owes(&files_gone(&volume.name)) {
+                self.promises.withdraw(Vec::new())?;
             }
             self.volumes.create(&volume)?;
         }
-        let ops = self.ops(from, changes);
-        for op in &ops {
+        for op in ops {
             if let Op::Remove(Item::Resolver(resolver)) = op {
                 self.resolvers.stop(resolver.sandbox);
             }
         }
-        let applied = if ops.is_empty() { Applied::default() } else { self.host.apply(&ops)? };
+        let applied = if ops.is_empty() { Applied::default() } else { self.host.apply(ops)? };
         for change in changes {
             if let Change::Volume { before: Some(volume), after: None } = change {
                 self.volumes.remove(&volume.name)?;
-                self.owed.push(files_gone(&volume.name));
+                self.promises.owe(files_gone(&volume.name));
             }
         }
         Ok(applied)
@@ -170,6 +223,24 @@ impl Writer {
             Change::Volume { after: Some(volume), .. } => plan::volume::items(volume),
             _ => Vec::new(),
         }
+    }
+}
+
+/// Would a start find this and take it away if nobody had promised it? A redirect or a macvlan in a runtime's namespace
+/// it would not: it knows no namespace but those of promised sandboxes.
+fn is_swept(op: &Op) -> bool {
+    match op {
+        Op::Add(Item::Link(link)) => matches!(link.kind, LinkKind::Veth { .. }),
+        Op::Add(item) => matches!(
+            item,
+            Item::Forwarding(_)
+                | Item::Namespace(_)
+                | Item::Hold(_)
+                | Item::Element(_)
+                | Item::Bridge(_)
+                | Item::Routes(_)
+        ),
+        Op::Change(..) | Op::Remove(_) => false,
     }
 }
 

@@ -1,17 +1,25 @@
 //! The one writer. A `Command` is checked against the view, promised in the ledger, applied to the kernel, published,
-//! and answered, in this order; nothing else changes a promise. It speaks no dialect and touches the kernel only
-//! through `host`.
+//! and answered; nothing else changes a promise. It speaks no dialect and touches the kernel only through `host`.
 //!
 //! ```text
-//!  caller -> [queue] -> decide -> commit -> apply -> publish -> reply
-//!                       `------ one batch shares a commit ----'
+//!  caller -> [queue] -> decide -> commit ------> apply the rest -> publish -> reply
+//!                       |         apply the marked |
+//!                       `--- one batch, one commit -'
 //! ```
+//! A commit takes 0.3 to 0.5 ms, most of it waiting for the disk, and the kernel's part of an attach 0.6; so they are
+//! done side by side (an attach of 1.43 ms took 1.0 afterwards). What may go ahead of the promise is what a start finds
+//! by its mark and takes away when nobody promised it: namespaces of ours, bridges, veth links with their routes,
+//! elements, held ports. All that takes something away, all that bears no mark (a redirect or a macvlan link in a
+//! runtime's namespace) and all files of volumes wait until the promise is durable; and so does the reply. If the ledger
+//! refuses, what was done is undone by the same difference turned round; if the daemon dies, the next start does it.
+//!
 //! One thread does it all: the kernel's RTNL is one lock, so more threads would add latency and no speed
 //! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit.
 mod books;
 mod boot;
 mod carry;
 mod change;
+mod config;
 mod decide;
 mod endpoint;
 mod ends;
@@ -22,8 +30,10 @@ mod mounts;
 mod network;
 mod pools;
 mod ports;
+mod promises;
 mod publish;
 mod query;
+mod repair;
 mod sandbox;
 mod undo;
 mod view;
@@ -48,7 +58,8 @@ use arc_swap::ArcSwap;
 use std::{
     net::{IpAddr, TcpListener, UdpSocket},
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::AtomicU64, mpsc},
+    time::Instant,
 };
 
 /// Gets the answer to a call; from any thread, once.
@@ -90,6 +101,10 @@ pub trait Probe: Send + Sync {
 pub struct Published {
     pub view: ArcSwap<View>,
     pub names: Arc<ArcSwap<Names>>,
+    /// What is put right again and again, because another program keeps changing it: for `doctor`.
+    pub fights: ArcSwap<Vec<(Instant, String)>>,
+    /// Repairs since the start: how often, how many changes they took, and nanoseconds.
+    pub repairs: [AtomicU64; 3],
 }
 
 /// The way to the writer, shared by all doorways.

@@ -5,18 +5,22 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
-    network, ports, sandbox, undo,
+    network, ports,
+    promises::Promises,
+    repair::{self, Repairs},
+    sandbox,
     view::View,
     volume,
 };
 use crate::{
     error::{Error, Result},
-    host::Host,
+    host::{Host, Suspect},
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
-    store::{Contents, Ledger, Write},
+    store::{Contents, Ledger},
 };
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -39,9 +43,9 @@ pub enum Message {
         sandbox: Id,
         cause: String,
     },
-    /// Somebody else changed what is ours in the kernel.
+    /// Somebody else may have changed what is ours in the kernel: where to look, and what was noticed.
     Drifted {
-        cause: String,
+        suspects: BTreeMap<Suspect, String>,
     },
     Stop,
 }
@@ -65,7 +69,7 @@ pub struct Parts {
 pub(super) struct Writer {
     pub state: State,
     pub host: Box<dyn Host>,
-    pub ledger: Box<dyn Ledger>,
+    pub promises: Promises,
     pub resolvers: Arc<dyn Resolvers>,
     pub volumes: Arc<dyn Volumes>,
     pub published: Arc<Published>,
@@ -76,8 +80,7 @@ pub(super) struct Writer {
     pub ends: Ends,
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
-    /// Promises that were to be withdrawn when the ledger could not be written: they go before the next ones.
-    pub owed: Vec<Write>,
+    pub repairs: Repairs,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -100,7 +103,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
     let mut writer = Writer {
         state: State { view: View::default(), books: Books::default(), settings: parts.settings },
         host: parts.host,
-        ledger: parts.ledger,
+        promises: Promises::new(parts.ledger),
         resolvers: parts.resolvers,
         volumes: parts.volumes,
         published: parts.published,
@@ -110,7 +113,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         clock: parts.clock,
         ends: Ends::default(),
         late: Vec::new(),
-        owed: Vec::new(),
+        repairs: Repairs::default(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -129,7 +132,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
 /// Waits for a message, or until something is due; takes what else is there.
 fn next_batch(inbox: &mpsc::Receiver<Message>, writer: &mut Writer) -> Option<Vec<Message>> {
     let again = (!writer.late.is_empty()).then(|| Instant::now() + TRY_AGAIN);
-    let due = writer.ends.next_deadline().into_iter().chain(again).min();
+    let due = writer.ends.next_deadline().into_iter().chain(again).chain(writer.repairs.due()).min();
     let first = match due {
         None => Some(inbox.recv().ok()?),
         Some(due) => match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -150,13 +153,7 @@ impl Writer {
         let mut staged = Vec::new();
         let mut go_on = true;
         // First of all, so that the calls of this batch find the kernel as it should be.
-        let drifted = batch.iter().rev().find_map(|message| match message {
-            Message::Drifted { cause } => Some(cause.clone()),
-            _ => None,
-        });
-        if let Some(cause) = drifted {
-            boot::repair(self, &cause);
-        }
+        repair::repair(self, &batch);
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),
@@ -173,12 +170,13 @@ impl Writer {
         go_on
     }
 
-    /// Commits decisions together and carries them out. What has to be decided anew is, and comes back.
+    /// Promises decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
         let mut anew = Vec::new();
-        match change::writes(changes).and_then(|writes| self.commit(writes)) {
-            Ok(()) => {
+        match change::writes(changes) {
+            Ok(writes) => {
+                self.promises.ask(writes);
                 for Staged { origin, answer, .. } in self.carry_out(staged) {
                     match origin {
                         Origin::Call(command) => self.stage_call(command, answer, &mut anew),
@@ -186,36 +184,9 @@ impl Writer {
                     }
                 }
             }
-            Err(error) => {
-                for Staged { origin, decision, answer } in staged.into_iter().rev() {
-                    undo::forget(&mut self.state, decision.changes);
-                    if let Origin::End(sandbox, cause) = origin {
-                        self.late.push((sandbox, cause));
-                    }
-                    answer(Err(error.clone()));
-                }
-            }
+            Err(error) => self.refuse(staged, &error),
         }
         anew
-    }
-
-    /// Makes promises durable.
-    pub(super) fn commit(&mut self, writes: Vec<Write>) -> Result<()> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let all: Vec<Write> = self.owed.iter().cloned().chain(writes).collect();
-        self.ledger.commit(&all)?;
-        self.owed.clear();
-        Ok(())
-    }
-
-    /// Takes promises back; if that cannot be written now it is written before the next promise.
-    pub(super) fn withdraw(&mut self, writes: Vec<Write>) -> Result<()> {
-        self.owed.extend(writes);
-        self.ledger.commit(&self.owed)?;
-        self.owed.clear();
-        Ok(())
     }
 
     fn stage_call(&mut self, command: Command, answer: Answer, staged: &mut Vec<Staged>) {

@@ -3,8 +3,9 @@ use super::{
     Id, IfName, Mac, Name,
     mount::MountSpec,
     network::Driver,
+    options::Sysctl,
     port::{Port, PortSpec},
-    sandbox::Dns,
+    sandbox::{Dns, StaticRoute},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,7 @@ pub struct Filters {
 pub struct NetworkCreate {
     pub name: String,
     /// Chosen by the caller (runtimes have ids of their own); else random.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     pub driver: Option<Driver>,
     pub pools: Vec<PoolRequest>,
@@ -111,6 +113,12 @@ pub struct NetworkCreate {
     pub ipv6: bool,
     pub options: Map,
     pub labels: Map,
+    /// Only a configuration, for networks that are made from it: nobody joins it, and it takes no address.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    /// Subnets, options and labels are those of this configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<String>,
 }
 
 /// A wanted subnet. Host bits in `subnet` are cleared, with a warning. `0.0.0.0/24` or `::/64`: any of this size.
@@ -136,6 +144,17 @@ pub struct EndpointRequest {
     pub links: Map,
     pub ifname: Option<IfName>,
     pub priority: i32,
+    /// Further addresses in 169.254.0.0/16 or fe80::/64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    /// Kernel settings of the interface, written before it is up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
+    /// Besides the default routes, which follow from the networks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub labels: Map,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 //!
 //! An `Item` is complete in itself and has a `Key`; two states are compared key by key. Order of work follows
 //! from the kind alone (`Item::rank`): add in rising rank, remove in falling rank.
-use super::{Family, Id, IfName, Mac, Proto, address::Cidr};
+use super::{Family, Id, IfName, Mac, Proto, address::Cidr, options::Sysctl, sandbox::StaticRoute};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -48,6 +48,7 @@ pub enum Key {
 
 /// A change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a list of them is short and lives as long as one call")]
 pub enum Op {
     Add(Item),
     /// Same key, other details: (found, wanted).
@@ -98,6 +99,10 @@ pub struct Link {
     pub ipv6: bool,
     /// Known neighbours, written down inside: the gateways and the bridge's MAC.
     pub neighbours: Vec<(IpAddr, Mac)>,
+    /// Its switches, written when it is made; what the sandbox makes of them later is its own affair.
+    pub sysctls: Box<[Sysctl]>,
+    /// Besides the default routes.
+    pub routes: Vec<StaticRoute>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,5 @@
 //! Sandboxes and endpoints as promised.
-use super::{Family, Id, IfName, Mac, Name, mount::MountSpec, port::Port};
+use super::{Family, Id, IfName, Mac, Name, Subnet, mount::MountSpec, options::Sysctl, port::Port};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -72,6 +72,18 @@ pub struct Dns {
     pub options: Vec<String>,
 }
 
+/// A route inside a sandbox besides its default ones.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct StaticRoute {
+    pub to: Subnet,
+    /// In the endpoint's own network. None: the network itself is the way.
+    #[serde(default)]
+    pub via: Option<IpAddr>,
+}
+
 /// A sandbox's seat in a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
@@ -92,6 +104,15 @@ pub struct Endpoint {
     /// Among several networks the highest gives the default route.
     #[serde(default)]
     pub priority: i32,
+    /// Addresses that were asked for beside those of the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Label with the value `runtime`: the runtime binds the host ports itself once the sandbox stands (Podman does), so

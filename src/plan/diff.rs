@@ -84,7 +84,19 @@ mod tests {
             let kind = LinkKind::Veth { bridge: name.clone(), isolated: false };
             let (mac, addresses, neighbours) = (crate::model::Mac([2; 6]), Vec::new(), Vec::new());
             let (endpoint, sandbox, name, ipv6) = (id, id, name.clone(), false);
-            Item::Link(Link { endpoint, sandbox, kind, name, mac, mtu, addresses, ipv6, neighbours })
+            Item::Link(Link {
+                endpoint,
+                sandbox,
+                kind,
+                name,
+                mac,
+                mtu,
+                addresses,
+                ipv6,
+                neighbours,
+                sysctls: Box::default(),
+                routes: Vec::new(),
+            })
         };
         let ops = diff([link(None), routes.clone()], [link(Some(1400)), routes.clone()]);
         assert_eq!(ops, [Op::Change(link(None), link(Some(1400))), Op::Add(routes)]);

@@ -1,4 +1,4 @@
-//! The ledger: what was promised, durable before anybody acts on it. It keeps records and decides nothing.
+//! The ledger: what was promised, durable before anybody hears of it. It keeps records and decides nothing.
 //!
 //! redb under `<root>/state.redb`; values are JSON, so that `pontoon dump` and a person can read them. Addresses in
 //! use, names and nft elements are derived from these records and never stored.
@@ -45,4 +45,10 @@ pub struct Contents {
 /// Durable, all or nothing. After an error nothing of `writes` counts, and the next call may succeed again.
 pub trait Ledger: Send {
     fn commit(&mut self, writes: &[Write]) -> Result<()>;
+
+    /// Begins a commit and returns while it is under way. `wait` must follow before anything else is asked.
+    fn begin(&mut self, writes: Vec<Write>);
+
+    /// Waits for what was begun last, and tells what came of it.
+    fn wait(&mut self) -> Result<()>;
 }

@@ -1,9 +1,17 @@
 //! The ledger on disk.
+//!
+//! A durable commit takes 0.3 to 0.5 ms, half of it the disk's. A thread of the ledger's own can do it meanwhile, and
+//! an attach, whose kernel calls take 0.6 ms, no longer waits for it.
 use super::{Contents, Ledger, Table, Write};
 use crate::error::{Error, Kind, Result};
+use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
 
 type Records = TableDefinition<'static, &'static str, &'static [u8]>;
 const META: Records = TableDefinition::new("meta");
@@ -15,6 +23,14 @@ const CACHE: usize = 1 << 20;
 
 /// One file, one process: redb locks it.
 pub struct RedbLedger {
+    file: Arc<Mutex<LedgerFile>>,
+    /// Commits for the thread; None only while the ledger is being dropped.
+    begun: Option<mpsc::Sender<Vec<Write>>>,
+    done: mpsc::Receiver<Result<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct LedgerFile {
     path: PathBuf,
     /// None after a failed write: opened again at the next one.
     database: Option<Database>,
@@ -65,20 +81,59 @@ impl RedbLedger {
             read_all(&database).map_err(|error| unreadable(path, error))
         });
         match read.ok_or_else(damaged).and_then(|contents| contents) {
-            Ok(contents) => Ok((RedbLedger { path: path.to_owned(), database: Some(database) }, contents)),
+            Ok(contents) => {
+                Ok((Self::over(LedgerFile { path: path.to_owned(), database: Some(database) })?, contents))
+            }
             Err(error) => {
                 close(database);
                 Err(error)
             }
         }
     }
+
+    fn over(file: LedgerFile) -> Result<Self> {
+        let file = Arc::new(Mutex::new(file));
+        let (begun, commits) = mpsc::channel::<Vec<Write>>();
+        let (tell, done) = mpsc::channel();
+        let theirs = file.clone();
+        let work = move || {
+            commits.into_iter().try_for_each(|writes| tell.send(theirs.lock().commit(&writes))).unwrap_or(())
+        };
+        let thread = std::thread::Builder::new().name("ledger".to_owned()).stack_size(256 << 10).spawn(work);
+        let thread = thread.map_err(|error| Error::os("start the ledger's thread", &error))?;
+        Ok(RedbLedger { file, begun: Some(begun), done, thread: Some(thread) })
+    }
 }
 
 impl Ledger for RedbLedger {
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
+        self.file.lock().commit(writes)
+    }
+
+    fn begin(&mut self, writes: Vec<Write>) {
+        // If the thread is gone, `wait` says so.
+        let _ = self.begun.as_ref().map(|begun| begun.send(writes));
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.done.recv().unwrap_or_else(|_| Err(Error::internal("the ledger's thread has ended")))
+    }
+}
+
+impl Drop for RedbLedger {
+    /// The file is free for another daemon when this returns.
+    fn drop(&mut self) {
+        self.begun = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl LedgerFile {
+    fn commit(&mut self, writes: &[Write]) -> Result<()> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => caught(|| open_database(&self.path))
+                .ok_or_else(|| unreadable(&self.path, "its pages contradict one another"))??,
         };
         let refused = |kind: Kind| {
             Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))

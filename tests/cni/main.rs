@@ -2,6 +2,11 @@
 //!
 //! [`world`] is a small libcni: it makes the environment, writes the configuration to stdin and reads stdout. Every test
 //! lives in network and mount namespaces of its own.
+mod inside;
+mod installed;
+mod misbehaving;
+mod plays;
+mod runtime;
 mod verbs;
 mod versions;
 mod wishes;

@@ -61,6 +61,34 @@ fn several_networks_are_one_sandbox() {
 }
 
 #[test]
+fn gc_keeps_to_its_own_list() {
+    world(|_| {
+        let spaces = ["a", "b", "c"].map(netns);
+        // Two lists lead to one network; the third container joins the second list with a later interface.
+        let (one, two) = (list("one", 1), config("1.1.0", "two", json!({ "network": "one" })));
+        let later = Seat { ifname: "net1", ..seat("c3", &spaces[2]) };
+        call("ADD", seat("c1", &spaces[0]), &one).fine();
+        call("ADD", seat("c2", &spaces[1]), &two).fine();
+        call("ADD", seat("c3", &spaces[2]), &list("else", 2)).fine();
+        call("ADD", later, &two).fine();
+        let collect = |list: &Value, keep: Value| {
+            let mut list = list.clone();
+            list["cni.dev/valid-attachments"] = keep;
+            call("GC", seat("", ""), &list).fine();
+        };
+        collect(&one, json!([]));
+        assert_eq!(sandboxes(), ["c2", "c3"], "just c1 came through list one");
+        assert!(addresses(&spaces[2], "net1").is_some(), "it came through list two");
+        collect(&two, json!([{ "containerID": "c2", "ifname": "eth0" }]));
+        assert_eq!((addresses(&spaces[2], "net1"), addresses(&spaces[2], "eth0").is_some()), (None, true));
+        collect(&two, json!([{ "containerID": "c2", "ifname": "eth1" }]));
+        assert_eq!(sandboxes(), ["c3"], "the interface counts too");
+        collect(&list("else", 2), json!([]));
+        assert_eq!(sandboxes(), Vec::<String>::new());
+    });
+}
+
+#[test]
 fn a_second_life_under_the_same_id() {
     world(|_| {
         let (a, b) = (netns("a"), netns("b"));

@@ -13,7 +13,7 @@ use std::{
 };
 
 pub const SOCKET: &str = "/run/pontoon/pontoon.sock";
-const PLUGIN: &str = env!("CARGO_BIN_EXE_pontoon");
+pub const PLUGIN: &str = env!("CARGO_BIN_EXE_pontoon");
 
 pub struct World {
     daemon: Child,
@@ -93,6 +93,9 @@ impl World {
         }
         World { daemon }
     }
+    pub fn daemon_pid(&self) -> u32 {
+        self.daemon.id()
+    }
     pub fn kill_daemon(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
@@ -141,21 +144,12 @@ pub fn config(version: &str, name: &str, more: Value) -> Value {
 }
 
 pub fn call(verb: &str, seat: Seat<'_>, config: &Value) -> Said {
+    call_program(PLUGIN, verb, seat, config)
+}
+
+pub fn call_program(program: &str, verb: &str, seat: Seat<'_>, config: &Value) -> Said {
     let start = Instant::now();
-    let mut child = Command::new(PLUGIN)
-        .env_clear()
-        .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", seat.container), ("CNI_NETNS", seat.netns)])
-        .envs([
-            ("CNI_IFNAME", seat.ifname),
-            ("CNI_ARGS", seat.args),
-            ("CNI_PATH", "/usr/lib/cni"),
-            ("PATH", "/bin"),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run the plugin");
+    let mut child = start_program(program, verb, seat);
     let _ = child.stdin.take().expect("stdin").write_all(config.to_string().as_bytes());
     let output = child.wait_with_output().expect("wait");
     let text = String::from_utf8(output.stdout).expect("text");
@@ -164,6 +158,24 @@ pub fn call(verb: &str, seat: Seat<'_>, config: &Value) -> Said {
         text => serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")),
     };
     Said { code: output.status.code().unwrap_or(-1), json, took: start.elapsed() }
+}
+
+/// It runs, and waits for its configuration.
+pub fn start_program(program: &str, verb: &str, seat: Seat<'_>) -> Child {
+    Command::new(program)
+        .env_clear()
+        .envs([("CNI_COMMAND", verb), ("CNI_CONTAINERID", seat.container), ("CNI_NETNS", seat.netns)])
+        .envs([
+            ("CNI_IFNAME", seat.ifname),
+            ("CNI_ARGS", seat.args),
+            ("CNI_PATH", "/run/cni:/usr/lib/cni"),
+            ("PATH", "/bin"),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run the plugin")
 }
 
 impl Said {

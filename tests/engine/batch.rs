@@ -1,6 +1,9 @@
 //! Commands that are decided together and share a commit, while one stands on another's shoulders.
 use crate::support::{World, command, converged};
-use pontoon::error::Error;
+use pontoon::{
+    error::Error,
+    model::kernel::{Item, Op},
+};
 use serde_json::{Value, json};
 use std::sync::mpsc;
 
@@ -120,6 +123,39 @@ fn nothing_is_acknowledged_before_it_is_durable() {
     let replies = together(&world, &[create.clone(), create]);
     assert!(replies.iter().all(Result::is_err), "{replies:?}");
     world.disk.set_full(false);
+    converged(&world);
+}
+
+/// The disk takes its time: meanwhile the kernel's part of an attach goes on, and nothing of a removal, of a volume or
+/// of what no start would find again; and nobody has an answer.
+#[test]
+fn what_may_go_ahead_of_the_promise() {
+    let world = World::new();
+    world.kernel.make_namespace("/run/netns/given");
+    world.ok("Sandbox.Create", json!({"name": "old"}));
+    world.disk.set_slow(true);
+    let sandbox = |name: &str| json!({"name": name, "netns": "/run/netns/given", "ports": [{"port": 80, "host_port": 80}]});
+    world.kernel.take_log();
+    world.disk.set_full(true);
+    world.call("Sandbox.Create", sandbox("new")).expect_err("a full disk");
+    let log = world.kernel.take_log();
+    assert!(log.iter().any(|op| matches!(op, Op::Add(Item::Link(_)))), "the link went ahead: {log:?}");
+    assert!(!log.iter().any(|op| matches!(op, Op::Add(Item::Resolver(_)))), "the redirect waits: {log:?}");
+    converged(&world);
+    world.kernel.take_log();
+    let mounts = json!([{"kind": "volume", "source": "fresh", "target": "/d"}]);
+    for (method, body) in [
+        ("Sandbox.Remove", json!({"name": "old"})),
+        ("Network.Disconnect", json!({"sandbox": "old", "network": "bridge"})),
+        ("Sandbox.Create", json!({"name": "new", "mounts": mounts})),
+        ("Volume.Create", json!({"name": "fresh"})),
+    ] {
+        world.call(method, body.clone()).expect_err("a full disk");
+        assert_eq!(world.kernel.take_log(), [], "{method} {body}");
+        assert!(world.volumes.directories.lock().is_empty(), "{method} {body}");
+    }
+    world.disk.set_full(false);
+    world.ok("Sandbox.Create", sandbox("new"));
     converged(&world);
 }
 

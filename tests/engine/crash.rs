@@ -100,10 +100,23 @@ fn mended(world: &World, what: &str, (method, body): (&str, &Value)) {
 
 #[test]
 fn death_at_any_step_of_any_command() {
+    let cases = deaths(false);
+    assert!(cases > 100, "{cases} deaths");
+}
+
+/// The kernel's work is done, all that goes ahead of it, before the promise is on the disk.
+#[test]
+fn death_before_the_promise() {
+    let cases = deaths(true);
+    assert!(cases > 100, "{cases} deaths");
+}
+
+fn deaths(slow_disk: bool) -> usize {
     let mut cases = 0;
     for (what, method, body) in kinds() {
         for step in 0.. {
             let mut world = base();
+            world.disk.set_slow(slow_disk);
             world.kernel.crash_after(step);
             let reply = world.run(command(method, body.clone()));
             if !world.kernel.crashed() {
@@ -128,17 +141,24 @@ fn death_at_any_step_of_any_command() {
             mended(&world, &format!("{what}, step {step}"), (method, &body));
         }
     }
-    println!("{cases} deaths");
-    assert!(cases > 100, "{cases} deaths");
+    println!("{cases} deaths, slow disk: {slow_disk}");
+    cases
 }
 
 #[test]
 fn death_while_mending() {
+    let cases = deaths_while_mending(false) + deaths_while_mending(true);
+    println!("{cases} deaths while mending");
+    assert!(cases > 200, "{cases} deaths while mending");
+}
+
+fn deaths_while_mending(slow_disk: bool) -> usize {
     let mut cases = 0;
     for (what, method, body) in kinds() {
         for step in 0.. {
             let mut world = base();
             // In the middle of its work, and then again at every step of the next start.
+            world.disk.set_slow(slow_disk);
             world.kernel.crash_after(4);
             let _ = world.run(command(method, body.clone()));
             let started = world.start_dying(Some(step));
@@ -152,8 +172,7 @@ fn death_while_mending() {
             mended(&world, &format!("{what}, mending, step {step}"), (method, &body));
         }
     }
-    println!("{cases} deaths while mending");
-    assert!(cases > 100, "{cases} deaths while mending");
+    cases
 }
 
 #[test]

@@ -10,6 +10,8 @@ enum Step {
     /// The next call's n-th operation fails.
     Fail(u64),
     FullDisk(bool),
+    /// Whatever is written beside the kernel's work comes after it; or before it again.
+    SlowDisk(bool),
     /// The daemon dies n steps from now, if it gets there.
     Crash(u64),
     Restart,
@@ -80,6 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => call(),
         2 => (0..20u64).prop_map(Step::Fail),
         1 => any::<bool>().prop_map(Step::FullDisk),
+        1 => any::<bool>().prop_map(Step::SlowDisk),
         1 => (0..30u64).prop_map(Step::Crash),
         1 => Just(Step::Restart),
         1 => Just(Step::Reboot),
@@ -93,6 +96,7 @@ fn take(world: &mut World, step: Step) {
         Step::Call(method, body) => drop(world.run(command(method, body))),
         Step::Fail(after) => world.kernel.fail_after(after, Error::exhausted("no buffer space")),
         Step::FullDisk(full) => world.disk.set_full(full),
+        Step::SlowDisk(slow) => world.disk.set_slow(slow),
         Step::Crash(after) => world.kernel.crash_after(after),
         Step::Restart => {
             world.disk.set_full(false);

@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod attach;
+mod drift;
 mod first_packet;
 mod handover;
 mod instances;
@@ -20,6 +21,7 @@ mod ports_flows;
 mod ports_host;
 mod ports_many;
 mod privileges;
+mod promise;
 mod protection;
 mod protection_modes;
 mod release;

@@ -1,4 +1,6 @@
 //! A disk in memory: what a commit put there outlives the daemon. Both sides of a commit are steps at which it may die.
+//! It may be quicker than the kernel's work beside it, or slower; any order between these two leaves nothing behind that
+//! one of them does not.
 use parking_lot::Mutex;
 use pontoon::{
     error::{Error, Result},
@@ -20,6 +22,7 @@ type Records = BTreeMap<(Table, String), Vec<u8>>;
 pub struct Disk {
     records: Arc<Mutex<Records>>,
     full: Arc<Mutex<bool>>,
+    slow: Arc<Mutex<bool>>,
     commits: Arc<AtomicU64>,
 }
 
@@ -28,11 +31,15 @@ impl Disk {
     pub fn set_full(&self, full: bool) {
         *self.full.lock() = full;
     }
+    /// What is begun is written only when somebody waits for it; or at once again.
+    pub fn set_slow(&self, slow: bool) {
+        *self.slow.lock() = slow;
+    }
     pub fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
     pub fn ledger(&self, kernel: &Kernel) -> Box<dyn Ledger> {
-        Box::new(FakeLedger { disk: self.clone(), kernel: kernel.clone() })
+        Box::new(FakeLedger { disk: self.clone(), kernel: kernel.clone(), begun: Begun::Nothing })
     }
     pub fn contents(&self) -> Contents {
         Contents {
@@ -53,6 +60,13 @@ impl Disk {
 struct FakeLedger {
     disk: Disk,
     kernel: Kernel,
+    begun: Begun,
+}
+
+enum Begun {
+    Nothing,
+    Waiting(Vec<Write>),
+    Done(Result<()>),
 }
 
 impl Ledger for FakeLedger {
@@ -71,5 +85,21 @@ impl Ledger for FakeLedger {
         }
         self.disk.commits.fetch_add(1, Ordering::Relaxed);
         self.kernel.step()
+    }
+
+    fn begin(&mut self, writes: Vec<Write>) {
+        let slow = *self.disk.slow.lock();
+        self.begun = match slow {
+            true => Begun::Waiting(writes),
+            false => Begun::Done(self.commit(&writes)),
+        };
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.begun, Begun::Nothing) {
+            Begun::Waiting(writes) => self.commit(&writes),
+            Begun::Done(outcome) => outcome,
+            Begun::Nothing => panic!("waits for a commit that nobody began"),
+        }
     }
 }

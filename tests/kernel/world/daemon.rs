@@ -30,6 +30,10 @@ impl Daemon {
     pub fn socket(&self) -> PathBuf {
         self.run_dir().join("pontoon.sock")
     }
+    /// Of the process that runs now.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().expect("lock").as_ref().expect("a running daemon").id()
+    }
     /// Everything it said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
@@ -147,6 +151,10 @@ impl Daemon {
         let causes = error["causes"].as_array().cloned().unwrap_or_default();
         let texts = std::iter::once(&error["message"]).chain(&causes).filter_map(Value::as_str);
         (error["kind"].as_str().unwrap_or("").to_owned(), texts.collect::<Vec<_>>().join(": "))
+    }
+    /// An answer, or none if the daemon dies before it gives one.
+    pub fn try_raw(&self, path: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+        http::request(&self.socket(), "POST", path, body)
     }
     pub fn raw(&self, verb: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         http::request(&self.socket(), verb, path, body)

@@ -8,18 +8,26 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{IfName, Mac, address::Cidr},
+    model::{IfName, Mac, address::Cidr, sandbox::StaticRoute},
 };
 use netlink_packet_route::{
-    RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
+    AddressFamily, RouteNetlinkMessage,
+    link::LinkMessage,
+    neighbour::NeighbourMessage,
+    route::{RouteAttribute, RouteHeader, RouteMessage},
 };
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 /// Our links on the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     pub bridges: Vec<BridgeSeen>,
     pub ends: Vec<EndSeen>,
+    /// What is written down on the host: index of the bridge, address, MAC.
+    pub neighbours: HashSet<(u32, IpAddr, Mac)>,
 }
 
 /// A bridge that bears our mark.
@@ -32,7 +40,7 @@ pub struct BridgeSeen {
     pub mtu: u32,
     pub up: bool,
     pub group: u32,
-    /// All but link-local IPv6 ones.
+    /// All but link-local IPv6 ones, and those whose subnet no route leads to.
     pub addresses: Vec<Cidr>,
 }
 
@@ -45,6 +53,9 @@ pub struct EndSeen {
     pub up: bool,
     /// Its bridge; None if it stands on none.
     pub bridge: Option<IfName>,
+    pub bridge_index: u32,
+    pub isolated: bool,
+    pub hairpin: bool,
 }
 
 /// An interface inside a sandbox, lo left out.
@@ -59,6 +70,8 @@ pub struct InsideSeen {
     pub addresses: Vec<Cidr>,
     /// Permanent neighbours.
     pub neighbours: Vec<(IpAddr, Mac)>,
+    /// All but default routes.
+    pub routes: Vec<StaticRoute>,
 }
 
 /// A default route.
@@ -70,17 +83,29 @@ pub struct DefaultSeen {
     pub metric: u32,
 }
 
-/// Our bridges and host ends in the namespace of `route`: two dumps, so for start and repair only.
+/// Our bridges and host ends in the namespace of `route`, from a dump of all links: for start, and for what concerns many.
 pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
     let links = links(route)?;
+    seen(route, instance, links)
+}
+
+/// Those of these names, asked for one by one.
+pub fn named(route: &mut Route, instance: &str, names: &[&IfName]) -> Result<Seen> {
+    let mut links = Vec::with_capacity(names.len());
+    for name in names {
+        links.extend(route.link(name)?);
+    }
+    seen(route, instance, links)
+}
+
+fn seen(route: &mut Route, instance: &str, links: Vec<LinkSeen>) -> Result<Seen> {
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
-    let addresses = addresses_seen(route, 0)?;
     let mut seen = Seen::default();
     for link in links {
         match link.alias.as_deref().and_then(|alias| Mark::parse(alias, instance)) {
             Some(Mark::Network(network)) => seen.bridges.push(BridgeSeen {
                 network,
-                addresses: own(&addresses, link.index),
+                addresses: routed(route, link.index)?,
                 index: link.index,
                 name: link.name,
                 mac: link.mac,
@@ -94,11 +119,35 @@ pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
                 name: link.name,
                 up: link.up,
                 bridge: link.master.and_then(|index| names.get(&index).cloned()),
+                bridge_index: link.master.unwrap_or(0),
+                isolated: link.isolated,
+                hairpin: link.hairpin,
             }),
             None => {}
         }
     }
+    if !seen.ends.is_empty() {
+        let all = neighbours(route)?.into_iter().filter(|neighbour| neighbour.permanent);
+        seen.neighbours = all.filter_map(|n| Some((n.index, n.address?, n.mac?))).collect();
+    }
     Ok(seen)
+}
+
+/// The addresses of one interface that come with a route to their subnet: somebody may have taken that one alone.
+pub(super) fn routed(route: &mut Route, index: u32) -> Result<Vec<Cidr>> {
+    let mut all = own(&addresses_seen(route, index)?, index);
+    if all.is_empty() {
+        return Ok(all);
+    }
+    let mut request = RouteMessage::default();
+    request.header.table = RouteHeader::RT_TABLE_MAIN;
+    request.attributes.push(RouteAttribute::Oif(index));
+    let bodies = route.dump(RouteNetlinkMessage::GetRoute(request), "list the routes of a bridge")?;
+    let routes: Vec<RouteSeen> = bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect();
+    let leads = |cidr: &Cidr| routes.iter().any(|r| r.to == Some(cidr.subnet()) && r.index == Some(index));
+    let alone = |cidr: &Cidr| cidr.prefix == if cidr.address.is_ipv4() { 32 } else { 128 };
+    all.retain(|cidr| alone(cidr) || leads(cidr));
+    Ok(all)
 }
 
 /// The interfaces and default routes of the namespace of `route` (opened inside a sandbox).
@@ -107,6 +156,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
     let addresses = addresses_seen(route, 0)?;
     let neighbours = neighbours(route)?;
+    let routes = routes(route)?;
+    let routes = || routes.iter().filter(|r| r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN));
     let interfaces = links
         .into_iter()
         .filter(|link| link.name.as_str() != "lo")
@@ -115,7 +166,11 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             neighbours: neighbours
                 .iter()
                 .filter(|n| n.index == link.index && n.permanent)
-                .filter_map(|n| Some((n.address, n.mac?)))
+                .filter_map(|n| Some((n.address?, n.mac?)))
+                .collect(),
+            routes: routes()
+                .filter(|r| r.index == Some(link.index))
+                .filter_map(|r| Some(StaticRoute { to: r.to?, via: r.gateway }))
                 .collect(),
             index: link.index,
             name: link.name,
@@ -124,9 +179,8 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
             up: link.up,
         })
         .collect();
-    let defaults = routes(route)?
-        .into_iter()
-        .filter(|r| r.to.is_none() && r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN))
+    let defaults = routes()
+        .filter(|r| r.to.is_none())
         .map(|r| DefaultSeen {
             v6: r.v6,
             gateway: r.gateway,
@@ -154,6 +208,23 @@ pub fn addresses(route: &mut Route) -> Result<Vec<AddressSeen>> {
 pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
     let bodies = route.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
     Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
+/// The MAC written down behind each of these host ends, and the permanent neighbours that have it: what `veth::attach`
+/// wrote on the bridge beside the link. Two dumps, so only where a host end is there that nobody promised.
+pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac, Vec<IpAddr>)>> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Bridge;
+    let bodies = route.dump(RouteNetlinkMessage::GetNeighbour(request), "list forwarding entries")?;
+    let entries: Vec<NeighbourSeen> = bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect();
+    let neighbours = neighbours(route)?;
+    let behind = |end: &&EndSeen| {
+        // Its own MAC is a permanent entry, the sandbox's a static one.
+        let mac = entries.iter().find(|entry| entry.index == end.index && !entry.permanent)?.mac?;
+        let those = neighbours.iter().filter(|n| n.permanent && n.mac == Some(mac));
+        Some((end.index, (mac, those.filter_map(|n| n.address).collect())))
+    };
+    Ok(ends.iter().filter_map(behind).collect())
 }
 
 fn neighbours(route: &mut Route) -> Result<Vec<NeighbourSeen>> {

@@ -69,6 +69,8 @@ pub(super) fn a_link(n: u32, ipv6: bool, isolated: bool) -> Link {
         addresses,
         ipv6,
         neighbours,
+        sysctls: Box::default(),
+        routes: Vec::new(),
     }
 }
 
@@ -96,6 +98,7 @@ pub(super) fn attach(route: &mut Route, home: &Home, link: &Link, into: &OwnedFd
         loopback: true,
         links: vec![(link, Some(end.inside))],
         routes: Some((None, &routes)),
+        ..inside::Visit::default()
     };
     home.enter(into.as_fd(), || inside::furnish(&visit)).expect("enter").expect("furnish");
     veth::settle(route, &[end]).expect("settle");

@@ -1,0 +1,99 @@
+//! The kernel's part of an attach goes on while the ledger is being written. Death in between leaves nothing.
+use crate::world::{
+    World,
+    left::{Found, same},
+    need,
+    tool::soon,
+    world,
+};
+use serde_json::{Value, json};
+use std::process::{Child, Command, Stdio};
+
+/// Holds every write of the ledger back for a minute, as a disk that hangs.
+struct HungDisk(Child);
+
+impl HungDisk {
+    fn of(w: &World) -> Self {
+        let log = w.daemon.run_dir().join("strace");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-q", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_enter=60s", "-o"]);
+        strace.arg(&log).args(["-p", &w.daemon.pid().to_string()]);
+        let disk = HungDisk(strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace"));
+        let held = |task: std::io::Result<std::fs::DirEntry>| {
+            let status = std::fs::read_to_string(task.expect("a thread").path().join("status"));
+            status.unwrap_or_default().contains(&format!("TracerPid:\t{}\n", disk.0.id()))
+        };
+        let tasks = format!("/proc/{}/task", w.daemon.pid());
+        let traced = || std::fs::read_dir(&tasks).expect("threads").all(held);
+        soon(5000, "strace holds the daemon", traced);
+        disk
+    }
+}
+
+impl Drop for HungDisk {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Gives the daemon a call, kills it when the interface stands inside, and starts it again.
+fn die_ahead_of_the_promise(w: &World, body: &Value, netns: &str) {
+    let disk = HungDisk::of(w);
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| w.daemon.try_raw("/Sandbox.Create", body.to_string().as_bytes()));
+        soon(5000, "the interface is there before the promise is", || {
+            let (fine, text) = w
+                .host
+                .try_run("nsenter", &[&format!("--net={netns}"), "ip", "-o", "-4", "addr", "show", "eth0"]);
+            fine && text.contains("inet ")
+        });
+        assert!(!call.is_finished(), "nobody is told of what is not durable");
+        // The traced process has ended only when its tracer lets go.
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(w.daemon.pid()).expect("pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill");
+        drop(disk);
+        w.daemon.kill();
+        assert!(call.join().expect("a thread").is_err(), "nobody is told of what is not durable");
+    });
+    w.daemon.again();
+}
+
+#[test]
+fn killed_ahead_of_the_promise_nothing_is_left() {
+    need(&["ip", "nft", "ss", "strace", "nsenter"]);
+    world(|w| {
+        w.dual("n", json!({}));
+        w.host.run("ip", &["netns", "add", "theirs"]);
+        w.sandbox("neighbour", &["n"]);
+        let before = Found::now();
+        let (elements, listed) = (w.host.run("nft", &["list", "ruleset"]), w.call("Sandbox.List", json!({})));
+        let ports = json!([{"host_port": 8080, "port": 80}]);
+        let made = w.daemon.run_dir().join("netns/a").display().to_string();
+        for (body, netns) in [
+            (
+                json!({"name": "a", "networks": [{"network": "n"}], "ports": ports, "netns": "/run/netns/theirs"}),
+                "/run/netns/theirs",
+            ),
+            (
+                json!({"name": "a", "networks": [{"network": "n"}, {"network": "bridge"}], "ports": ports}),
+                made.as_str(),
+            ),
+        ] {
+            die_ahead_of_the_promise(w, &body, netns);
+            assert_eq!(w.call("Sandbox.List", json!({})), listed);
+            assert_eq!(w.host.run("nft", &["list", "ruleset"]), elements);
+            soon(2000, "links are gone", || {
+                w.host.run("ip", &["-o", "link", "show", "type", "veth"]).lines().count() == 1
+            });
+            same(&before, &Found::now());
+            // And it can be had.
+            w.call("Sandbox.Create", body);
+            assert!(w.look("a").place.dig(&["neighbour."]).starts_with("172."), "its names are answered");
+            w.remove("a");
+        }
+        let inside = w.host.run("ip", &["netns", "exec", "theirs", "nft", "list", "ruleset"]);
+        assert_eq!(inside, "", "the runtime's namespace is as it was");
+        w.host.run("ip", &["netns", "del", "theirs"]);
+    });
+}
