@@ -12,6 +12,7 @@ const NUMBERS: &[(&str, u32)] = &[
     ("CAP_FSETID", 4),
     ("CAP_KILL", 5),
     ("CAP_NET_BIND_SERVICE", 10),
+    ("CAP_NET_BROADCAST", 11),
     ("CAP_NET_ADMIN", 12),
     ("CAP_SYS_PTRACE", 19),
     ("CAP_SYS_ADMIN", 21),

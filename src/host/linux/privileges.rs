@@ -6,6 +6,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 /// What the daemon needs.
 pub fn daemon() -> CapabilitySet {
     keeper()
+        // Changes of links in all sandboxes are heard at once (NETLINK_LISTEN_ALL_NSID).
+        | CapabilitySet::NET_BROADCAST
         // `--netns /proc/PID/ns/net` of somebody else's process.
         | CapabilitySet::SYS_PTRACE
         // A volume's first content keeps owners, modes, devices and capabilities, whoever may read it.
