@@ -152,10 +152,14 @@ fn into() -> Vec<Rule> {
     ]
 }
 
+/// How bridges of other engines begin. They count on a host that forwards; an engine that finds it forwarding already, since
+/// we switched it on, changes nothing and would meet our guard: its own rules decide there.
+const ENGINES: [&str; 9] = ["docker", "br-", "podman", "cni", "virbr", "lxc", "lxd", "incusbr", "nerdctl"];
+
 /// What leaves our networks, and what is none of ours.
 fn outward() -> Vec<Rule> {
     let group = LINK_GROUP.to_ne_bytes();
-    vec![
+    let mut rules = vec![
         rule("outward").within(&[OIFNAME], Set::Foreign).no_bit(CT_STATUS, DNAT).counted_drop(),
         rule("outward").any_bit(CT_STATE, STATE_INVALID).counted_drop(),
         rule("outward").accept(),
@@ -163,8 +167,14 @@ fn outward() -> Vec<Rule> {
         rule("others").is(OIFGROUP, &group).accept(),
         rule("others").within(&[IIFNAME], Set::Foreign).accept(),
         rule("others").within(&[OIFNAME], Set::Foreign).accept(),
-        rule("others").within(&[NFPROTO], Set::Guard).counted_drop(),
-    ]
+    ];
+    // A value shorter than a name compares its beginning.
+    for engine in ENGINES {
+        rules.push(rule("others").is(IIFNAME, engine.as_bytes()).accept());
+        rules.push(rule("others").is(OIFNAME, engine.as_bytes()).accept());
+    }
+    rules.push(rule("others").within(&[NFPROTO], Set::Guard).counted_drop());
+    rules
 }
 
 fn forward() -> Vec<Rule> {
