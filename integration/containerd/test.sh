@@ -50,6 +50,28 @@ check "and finds it by its name" timeout 30 ctr run --rm --cni --cgroup "" --roo
 ctr task kill -s KILL server >/dev/null 2>&1
 check "ctr never says that it has ended, and it is noticed" soon none_left
 
+# Hooks in a specification, without CNI.
+mkdir /run/bundle && cd /run/bundle && runc spec && python3 - "$pontoon" <<'PY'
+import json, sys
+spec = json.load(open("config.json"))
+spec["process"].update(terminal=False, args=["/bin/httpd", "-f", "-p", "80", "-h", "/"])
+spec["root"] = {"path": "/run/rootfs"}
+spec["linux"].pop("resources", None)
+spec["linux"]["cgroupsPath"] = "/default/hooked"
+spec["mounts"] = [m for m in spec["mounts"] if m["type"] in ("proc", "tmpfs", "devpts")]
+spec["annotations"] = {"io.pontoon.network": "web", "io.pontoon.ports": "18090:80"}
+hook = lambda verb: [{"path": sys.argv[1], "args": ["pontoon", "oci-hook", verb], "env": ["PATH=/bin"], "timeout": 10}]
+spec["hooks"] = {"createRuntime": hook("add"), "poststop": hook("del")}
+json.dump(spec, open("config.json", "w"))
+PY
+cd - >/dev/null
+check "a specification with hooks" timeout 30 ctr run -d --config /run/bundle/config.json hooked
+check "it is in the network" sh -c "'$pontoon' sandbox ls | grep '^hooked .*10.20'"
+check "its port is published" soon greeted 127.0.0.1:18090
+ctr task kill -s KILL hooked >/dev/null 2>&1
+check "it ends, and nothing is left" soon none_left
+ctr task rm -f hooked >/dev/null 2>&1
+
 # Kubernetes: what the kubelet says to containerd, in its own words.
 cri() { "$(dirname "$0")/cri.py" $CONTAINERD_ADDRESS "$@"; }
 check "a pause image that answers on port 80" cri image /run/pause.tar pontoon.test/pause:1 /run/rootfs \
