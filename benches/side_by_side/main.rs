@@ -3,10 +3,10 @@
 //! Everything happens in namespaces of its own (network, mounts, processes), each system on a "host" of its own, and ends
 //! with the run. What is compared directly is interleaved, so that the machine's mood hits both alike. Nothing is tuned:
 //! every daemon as its package or `pontoon daemon` starts it, state on disk for all, the same client on both sides.
-#![allow(dead_code)]
 mod bare;
 mod chart;
 mod clock;
+mod dns;
 mod http;
 mod ours;
 mod peers;
@@ -15,6 +15,7 @@ mod report;
 mod rows;
 mod table;
 mod unit;
+mod wire;
 
 use nix::mount::{MsFlags, mount};
 use std::{
@@ -69,6 +70,10 @@ fn private() {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
     mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), none).expect("a /run");
     std::fs::create_dir_all("/run/netns").expect("a folder");
+    // For those who ask the host's nameservers: each host has one of ours on its loopback.
+    let nameservers = folder().join("resolv.conf");
+    std::fs::write(&nameservers, "nameserver 127.0.0.1\n").expect("a file");
+    mount(Some(&nameservers), "/etc/resolv.conf", none, MsFlags::MS_BIND, none).expect("a resolv.conf");
     place::run("ip link set lo up");
 }
 

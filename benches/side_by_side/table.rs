@@ -79,6 +79,10 @@ impl Row {
         self.ours = figure(samples);
         self
     }
+    pub fn ours_if(mut self, samples: &Result<Vec<f64>, String>) -> Self {
+        self.ours = samples.as_ref().map_err(Clone::clone).and_then(|samples| figure(samples));
+        self
+    }
     pub fn limit(mut self, who: &str, samples: &[f64]) -> Self {
         self.limit = Some(Entry { who: who.to_owned(), figure: figure(samples) });
         self
@@ -137,7 +141,14 @@ impl Row {
                 let word = if held { "held" } else { "NOT HELD" };
                 Verdict { held: Some(held), text: format!("{wanted}: {word}, {found}") }
             }
-            None => Verdict { held: None, text: format!("{wanted}: not measured") },
+            // What we ought to hold and could not even do is not held.
+            None => Verdict {
+                held: self.ours.is_err().then_some(false),
+                text: format!(
+                    "{wanted}: {}",
+                    self.ours.as_ref().err().map_or("not measured", String::as_str)
+                ),
+            },
         }
     }
 

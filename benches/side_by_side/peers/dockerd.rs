@@ -16,6 +16,8 @@ const IMAGE: &str = "bench";
 pub struct Dockerd {
     pub place: Place,
     pub socket: PathBuf,
+    /// Seconds from its start to its first answer.
+    pub started: f64,
     server: Server,
     containers: std::cell::RefCell<Vec<String>>,
 }
@@ -34,11 +36,15 @@ impl Dockerd {
         let mut command = Command::new(program);
         command.arg("-H").arg(format!("unix://{}", socket.display())).arg("--config-file").arg(config);
         command.arg("--data-root").arg(folder.join("data")).arg("--exec-root").arg(folder.join("exec"));
+        // Where the harness puts a nameserver, when one is asked for; it would ask a public one else.
+        command.args(["--dns", "10.97.0.1"]);
         command.arg("--pidfile").arg(folder.join("pid")).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(|error| error.to_string())?).stderr(log);
+        let start = std::time::Instant::now();
         let server = place.enter(|| Server::spawn(&mut command))?;
-        let docker = Dockerd { place, socket, server, containers: Vec::new().into() };
+        let mut docker = Dockerd { place, socket, started: 0.0, server, containers: Vec::new().into() };
         until("dockerd's start", || docker.call("GET", "/version", Value::Null).is_ok())?;
+        docker.started = start.elapsed().as_secs_f64();
         let root = folder.join("image");
         std::fs::create_dir_all(root.join("bin")).map_err(|error| error.to_string())?;
         std::fs::copy(&busybox, root.join("bin/busybox")).map_err(|error| error.to_string())?;
@@ -61,8 +67,8 @@ impl Dockerd {
             .map(drop)
     }
 
-    /// A running container on `network` with these TCP ports published, host port = its own.
-    pub fn container(&self, name: &str, network: &str, ports: &[(u16, u16)]) -> Result<(), String> {
+    /// A running container on `network` with these ports published: the host's, its own, the protocol.
+    pub fn container(&self, name: &str, network: &str, ports: &[(u16, u16, &str)]) -> Result<(), String> {
         self.create(name, network, ports)?;
         self.begin(name)
     }
@@ -71,11 +77,12 @@ impl Dockerd {
         self.call("POST", &format!("/containers/{name}/start"), Value::Null).map(drop)
     }
 
-    pub fn create(&self, name: &str, network: &str, ports: &[(u16, u16)]) -> Result<(), String> {
+    pub fn create(&self, name: &str, network: &str, ports: &[(u16, u16, &str)]) -> Result<(), String> {
         let exposed: serde_json::Map<_, _> =
-            ports.iter().map(|(_, port)| (format!("{port}/tcp"), json!({}))).collect();
-        let bound =
-            |(host, port): &(u16, u16)| (format!("{port}/tcp"), json!([{ "HostPort": host.to_string() }]));
+            ports.iter().map(|(_, port, proto)| (format!("{port}/{proto}"), json!({}))).collect();
+        let bound = |(host, port, proto): &(u16, u16, &str)| {
+            (format!("{port}/{proto}"), json!([{ "HostPort": host.to_string() }]))
+        };
         let bound: serde_json::Map<_, _> = ports.iter().map(bound).collect();
         let body = json!({
             "Image": IMAGE, "Cmd": ["/bin/busybox", "sleep", "100000"], "ExposedPorts": exposed,

@@ -1,5 +1,6 @@
 //! The peers, each as its users run it, from Debian's packages, on a host (network namespace) of its own.
 pub mod cni;
+pub mod dnsmasq;
 pub mod dockerd;
 pub mod netavark;
 

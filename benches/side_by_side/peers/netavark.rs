@@ -14,6 +14,8 @@ pub struct Netavark {
     program: PathBuf,
     aardvark: Option<PathBuf>,
     config: PathBuf,
+    /// Where our daemon listens.
+    host: Option<String>,
 }
 
 /// One container's call.
@@ -29,13 +31,18 @@ impl Netavark {
     pub fn start(name: &str) -> Result<Self, String> {
         let program = find(&["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"], "netavark")?;
         let aardvark = Some(program.with_file_name("aardvark-dns")).filter(|path| path.exists());
-        Ok(Netavark::with(Place::new(name), program, aardvark, crate::folder().join(name)))
+        let place = Place::new(name);
+        place.sysctl("ipv4/ip_forward", "1");
+        Ok(Netavark { place, program, aardvark, config: config(name), host: None })
     }
 
-    fn with(place: Place, program: PathBuf, aardvark: Option<PathBuf>, config: PathBuf) -> Self {
-        std::fs::create_dir_all(&config).expect("a folder");
-        place.sysctl("ipv4/ip_forward", "1");
-        Netavark { place, program, aardvark, config }
+    /// Ours under that name, on the daemon's own host.
+    pub fn ours(ours: &crate::ours::Ours) -> Self {
+        let config = config("netavark-ours");
+        let program = config.join("netavark");
+        std::os::unix::fs::symlink(crate::ours::PROGRAM, &program).expect("a link");
+        let host = Some(format!("unix://{}", ours.socket().display()));
+        Netavark { place: Place::at(&ours.place.path), program, aardvark: None, config, host }
     }
 
     pub fn address(number: usize) -> String {
@@ -84,7 +91,15 @@ impl Netavark {
         if let Some(aardvark) = &self.aardvark {
             command.arg("--aardvark-binary").arg(aardvark);
         }
+        command.envs(self.host.as_ref().map(|host| ("PONTOON_HOST", host)));
         command.arg(verb).arg(seat.netns).stderr(std::process::Stdio::null());
         self.place.enter(|| feed(&mut command, &options.to_string())).map(drop)
     }
+}
+
+/// Where it keeps its state.
+fn config(name: &str) -> PathBuf {
+    let folder = crate::folder().join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
 }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 20;
 /// Sandboxes that stand at once.
 const BLOCK: usize = 50;
 const PEER_ROUNDS: usize = 20;
@@ -140,12 +140,16 @@ pub fn connects(socket: &Path, container: &str) -> Result<Times, String> {
 }
 
 fn netavark() -> Result<Times, String> {
-    let peer = netavark::Netavark::start("netavark")?;
+    seated(&netavark::Netavark::start("netavark")?, "nv")
+}
+
+/// setup and teardown of one port.
+pub fn seated(peer: &netavark::Netavark, prefix: &str) -> Result<Times, String> {
     // Somebody stays, so that aardvark-dns need not start for each of the others.
-    let netns = place::empty("nvstays");
+    let netns = place::empty(&format!("{prefix}stays"));
     let stays = netavark::Seat { number: 500, name: "stays", netns: &netns, ports: None };
     peer.setup(&stays, true)?;
-    each("nv", |number, netns| {
+    each(prefix, |number, netns| {
         let port = Some((26_000 + number as u16, 1));
         let name = format!("c{number}");
         let seat = netavark::Seat { number, name: &name, netns, ports: port };

@@ -1,13 +1,14 @@
 //! The same attach through our other doorways, beside the program that users have there today.
 use super::{
     Add,
-    attach::{Times, chained, connects},
+    attach::{Times, chained, connects, seated},
 };
 use crate::{
     ours::Ours,
     peers::{
         cni::{self, Chain},
         dockerd::{self, Dockerd},
+        netavark::{self, Netavark},
     },
     table::Row,
     unit::Unit,
@@ -27,6 +28,9 @@ pub fn rows(add: Add<'_>) {
     let own = chained(&Chain::ours(&ours), 27_000);
     let chain = Chain::reference("cni-doors").and_then(|chain| chained(&chain, 25_000));
     pair(add, "CNI, whole process", ("ADD", "DEL"), own, cni::WHO, chain);
+    let own = seated(&Netavark::ours(&ours), "no");
+    let theirs = Netavark::start("netavark-doors").and_then(|peer| seated(&peer, "nd"));
+    pair(add, "netavark, whole process", ("setup", "teardown"), own, netavark::WHO, theirs);
 }
 
 fn pair(
@@ -37,11 +41,12 @@ fn pair(
     who: &str,
     theirs: Result<Times, String>,
 ) {
-    let own = own.unwrap_or_else(|error| panic!("{door}: {error}"));
-    let (attach, detach) = match theirs {
+    let split = |times: Result<Times, String>| match times {
         Ok(times) => (Ok(times.attach), Ok(times.detach)),
         Err(error) => (Err(error.clone()), Err(error)),
     };
-    add(Row::new("doors", format!("{door}: {}", words.0), Unit::Time).ours(&own.attach).peer(who, &attach));
-    add(Row::new("doors", format!("{door}: {}", words.1), Unit::Time).ours(&own.detach).peer(who, &detach));
+    let (own, theirs) = (split(own), split(theirs));
+    for (word, own, theirs) in [(words.0, own.0, theirs.0), (words.1, own.1, theirs.1)] {
+        add(Row::new("doors", format!("{door}: {word}"), Unit::Time).ours_if(&own).peer(who, &theirs));
+    }
 }

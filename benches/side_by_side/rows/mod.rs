@@ -3,10 +3,14 @@ mod attach;
 mod doors;
 mod full;
 mod house;
+mod names;
 mod networks;
 mod ports;
 mod together;
+mod traffic;
 mod volumes;
+
+pub use names::NAMES;
 
 use crate::table::Row;
 
@@ -22,6 +26,8 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("full", full::rows),
     ("together", together::rows),
     ("ports", ports::rows),
+    ("dns", names::rows),
+    ("traffic", traffic::rows),
     ("networks", networks::rows),
     ("volumes", volumes::rows),
     ("house", house::rows),

@@ -83,7 +83,7 @@ fn peers(docker: &Result<Dockerd, String>, count: u16) -> Vec<(&'static str, Res
 fn dockerd(docker: &Dockerd, count: u16) -> Result<Both, String> {
     let runs = if count == 1 { 5 } else { 1 };
     let once = |number: u16| -> Result<(f64, f64), String> {
-        let ports: Vec<(u16, u16)> = (0..number).map(|port| (20_000 + 2 * port, 20_000 + port)).collect();
+        let ports: Vec<_> = (0..number).map(|port| (20_000 + 2 * port, 20_000 + port, "tcp")).collect();
         docker.create("many", "bench", &ports)?;
         let mut said = Ok(());
         let start = timed(|| said = docker.begin("many"));
