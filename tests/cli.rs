@@ -58,14 +58,23 @@ fn network_verbs() {
             created(),
             id(),
         ),
+        (
+            "network create --config-only n",
+            "Network.Create",
+            net(json!({"config_only": true})),
+            created(),
+            id(),
+        ),
         ("network rm n", "Network.Remove", json!({"name": "n"}), removed("n"), "n\n".into()),
         (
             "network connect --ip 10.0.0.5 --ip6 fd00::5 --alias a --alias b --link db:d --gw-priority -3 \
-             --mac-address 02:42:0a:00:00:05 --driver-opt com.docker.network.endpoint.ifname=x0 n web",
+             --mac-address 02:42:0a:00:00:05 --driver-opt com.docker.network.endpoint.ifname=x0 \
+             --driver-opt com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.x=1 --link-local-ip fe80::7 n web",
             "Network.Connect",
             json!({"sandbox": "web", "endpoint": {"network": "n", "ip": "10.0.0.5", "ip6": "fd00::5",
                    "mac": "02:42:0a:00:00:05", "aliases": ["a", "b"], "links": {"d": "db"}, "ifname": "x0",
-                   "priority": -3}}),
+                   "priority": -3, "link_local": ["fe80::7"],
+                   "sysctls": [{"family": "ipv4", "class": "conf", "key": "x", "value": "1"}]}}),
             seat,
             String::new(),
         ),

@@ -314,7 +314,6 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/mod.rs", "oci", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
     ("src/cli/run/bundle.rs", "oci", NAMED),
-    ("src/cli/network/connect.rs", "docker", KEYS),
     ("src/model/options/bridge.rs", "docker", KEYS),
     ("src/model/options/endpoint.rs", "docker", KEYS),
     ("src/model/options/vlan.rs", "docker", KEYS),

@@ -104,6 +104,7 @@ impl Bare {
             addresses: vec![subnet().with(address.into())],
             ipv6: false,
             neighbours: vec![([10, 99, 0, 1].into(), Mac([2, 0x42, 10, 99, 0, 1]))],
+            sysctls: Box::default(),
             routes: Vec::new(),
         }
     }

@@ -76,6 +76,9 @@ impl Books {
     }
 
     pub fn enter_network(&mut self, network: &Network) {
+        if network.config_only {
+            return;
+        }
         let leases = network.pools.iter().map(|p| Leases::new(p.subnet, p.range, p.gateway, &p.aux));
         self.leases.entry(network.id).or_insert_with(|| leases.collect());
         network.pools.iter().for_each(|pool| self.subnets.add(&pool.subnet));
@@ -84,6 +87,9 @@ impl Books {
         }
     }
     pub fn strike_network(&mut self, network: &Network) {
+        if network.config_only {
+            return;
+        }
         self.leases.remove(&network.id);
         network.pools.iter().for_each(|pool| self.subnets.remove(&pool.subnet));
         if let Some(device) = network.device() {

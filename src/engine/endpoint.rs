@@ -82,6 +82,8 @@ pub fn seat(
         aliases: request.aliases.clone(),
         links: request.links.clone(),
         priority: request.priority,
+        link_local: request.link_local.clone(),
+        sysctls: request.sysctls.clone(),
         routes: request.routes.clone(),
         labels: request.labels.clone(),
     })
@@ -101,6 +103,7 @@ fn draft_address(
 }
 
 fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> Result<()> {
+    joinable(network)?;
     if matches!(network.driver, Driver::Host | Driver::None) {
         return Err(Error::invalid(format!(
             "network {} cannot be joined together with others: a sandbox has it from its creation, alone",
@@ -116,10 +119,43 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
     for alias in request.aliases.iter().chain(request.links.keys()) {
         check_alias(alias)?;
     }
+    for ip in &request.link_local {
+        check_link_local(network, *ip)?;
+    }
     request.routes.iter().try_for_each(|route| check_route(network, route))?;
     match request.ifname.as_ref().is_some_and(|name| name.as_str() == "lo") {
         true => Err(Error::invalid("interface name lo is taken in every sandbox: choose another")),
         false => Ok(()),
+    }
+}
+
+/// `Denied` for a configuration.
+pub fn joinable(network: &Network) -> Result<()> {
+    match network.config_only {
+        true => Err(Error::denied(format!(
+            "cannot create endpoint on configuration-only network {0}: join a network made with --config-from {0}",
+            network.name
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn check_link_local(network: &Network, ip: IpAddr) -> Result<()> {
+    let (fits, there) = match ip {
+        IpAddr::V4(ip) => (ip.is_link_local(), network.ipv4),
+        IpAddr::V6(ip) => (ip.is_unicast_link_local(), network.ipv6),
+    };
+    if !fits {
+        return Err(Error::invalid(format!(
+            "invalid link-local IP address {ip}: it is in 169.254.0.0/16 or fe80::/64"
+        )));
+    }
+    match there {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "link-local address {ip} cannot be had in network {}, which lacks this family",
+            network.name
+        ))),
     }
 }
 

@@ -176,7 +176,8 @@ impl Engine {
         let mut networks: Vec<_> = view.networks.values().filter(|n| filter.network(&view, n)).collect();
         networks.sort_by(|a, b| a.name.cmp(&b.name));
         let free = |n: &&Arc<Network>| {
-            !n.predefined() && view.member_count(n.id) == 0 && !n.labels.contains_key(HELD_BY)
+            let ours = !n.predefined() && !n.config_only && !n.labels.contains_key(HELD_BY);
+            ours && view.member_count(n.id) == 0
         };
         for network in networks.into_iter().filter(free) {
             let created = network.created.parse::<jiff::Timestamp>().ok();

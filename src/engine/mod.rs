@@ -19,6 +19,7 @@ mod books;
 mod boot;
 mod carry;
 mod change;
+mod config;
 mod decide;
 mod endpoint;
 mod ends;

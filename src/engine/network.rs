@@ -1,6 +1,7 @@
 //! Deciding what becomes of networks.
 use super::{
     change::Change,
+    config,
     decide::{Decision, State, World, event, random, random_id},
     pools,
 };
@@ -17,6 +18,11 @@ use crate::{
 use std::{net::IpAddr, sync::Arc};
 
 pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> Result<Decision> {
+    if request.config_only {
+        return config::create(state, world, request);
+    }
+    let config = request.config_from.as_deref().map(|from| config::find(state, request, from)).transpose()?;
+    let request = &config.as_ref().map_or_else(|| request.clone(), |config| config::apply(config, request));
     let (name, driver) = named(state, request)?;
     let (id, mut warnings) = (request.id.map_or_else(random_id, Ok)?, Vec::new());
     if let Some(holder) = state.view.networks.get(&id) {
@@ -44,6 +50,8 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
         options: request.options.clone(),
         settings,
         labels: request.labels.clone(),
+        config_only: false,
+        config_from: config.map(|config| config.name.clone()),
     };
     let reply = Reply::Created(Created { id, name: name.clone(), warnings });
     let told = event(&world.now, "network", "create", id, &name, "call");
@@ -52,7 +60,17 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
 }
 
 fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
-    let name = Name::parse(&request.name)?;
+    let name = free_name(state, &request.name)?;
+    match request.driver.unwrap_or(Driver::Bridge) {
+        driver @ (Driver::Host | Driver::None) => Err(Error::denied(format!(
+            "only one {driver} network is allowed, and it is predefined: use --network {driver}"
+        ))),
+        driver => Ok((name, driver)),
+    }
+}
+
+pub(super) fn free_name(state: &State, name: &str) -> Result<Name> {
+    let name = Name::parse(name)?;
     if reserved_network_name(&name) {
         return Err(Error::denied(format!(
             "the name {name} belongs to a predefined network: choose another"
@@ -63,12 +81,7 @@ fn named(state: &State, request: &NetworkCreate) -> Result<(Name, Driver)> {
             "network with name {name} already exists: choose another or remove it with `pontoon network rm {name}`"
         )));
     }
-    match request.driver.unwrap_or(Driver::Bridge) {
-        driver @ (Driver::Host | Driver::None) => Err(Error::denied(format!(
-            "only one {driver} network is allowed, and it is predefined: use --network {driver}"
-        ))),
-        driver => Ok((name, driver)),
-    }
+    Ok(name)
 }
 
 /// RFC 8200 section 5: every link that carries IPv6 takes packets of 1280 bytes.
@@ -189,6 +202,9 @@ pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decis
             users.join(", ")
         )));
     }
+    if network.config_only {
+        config::may_go(state, &network)?;
+    }
     let reply = Reply::Removed(Removed { name: network.name.to_string(), warnings: Vec::new() });
     let told = event(&world.now, "network", "remove", network.id, &network.name, "call");
     Ok(Decision::new(vec![Change::Network { before: Some(network), after: None }], reply).with_event(told))
@@ -218,6 +234,8 @@ pub fn predefined(state: &State, world: &mut World<'_>) -> Result<Vec<Change>> {
             options: Default::default(),
             settings,
             labels: Default::default(),
+            config_only: false,
+            config_from: None,
         };
         changes.push(Change::Network { before: None, after: Some(Arc::new(network)) });
     }

@@ -44,6 +44,8 @@ pub fn network_info(view: &View, network: &Network, members: bool) -> NetworkInf
         subnets: network.pools.iter().map(|pool| subnet_info(pool, seats.iter().map(|(_, e)| *e))).collect(),
         options: network.options.clone(),
         labels: network.labels.clone(),
+        config_only: network.config_only,
+        config_from: network.config_from.clone(),
         sandboxes: seats.len(),
         members: match members {
             true => seats.iter().map(|(sandbox, endpoint)| member(sandbox, endpoint, network)).collect(),
@@ -109,6 +111,8 @@ pub fn endpoint_info(endpoint: &Endpoint, network: &Network) -> EndpointInfo {
         aliases: endpoint.aliases.clone(),
         links: endpoint.links.clone(),
         priority: endpoint.priority,
+        link_local: endpoint.link_local.clone(),
+        sysctls: endpoint.sysctls.clone(),
         routes: endpoint.routes.clone(),
         labels: endpoint.labels.clone(),
     }

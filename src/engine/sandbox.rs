@@ -2,7 +2,7 @@
 use super::{
     change::Change,
     decide::{Decision, State, World, event, random_id},
-    endpoint::{Draft, check_alias, must_own_namespace, seat, shared_name},
+    endpoint::{Draft, check_alias, joinable, must_own_namespace, seat, shared_name},
     mounts, ports,
 };
 use crate::{
@@ -120,6 +120,7 @@ fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
             };
         }
         let network = state.view.find_network(&request.network)?;
+        joinable(&network)?;
         match network.driver {
             Driver::Host => {
                 alone("host")?;

@@ -3,6 +3,7 @@ use super::{
     Id, IfName, Mac, Name,
     mount::MountSpec,
     network::Driver,
+    options::Sysctl,
     port::{Port, PortSpec},
     sandbox::{Dns, StaticRoute},
 };
@@ -112,6 +113,12 @@ pub struct NetworkCreate {
     pub ipv6: bool,
     pub options: Map,
     pub labels: Map,
+    /// Only a configuration, for networks that are made from it: nobody joins it, and it takes no address.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    /// Subnets, options and labels are those of this configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<String>,
 }
 
 /// A wanted subnet. Host bits in `subnet` are cleared, with a warning. `0.0.0.0/24` or `::/64`: any of this size.
@@ -137,6 +144,12 @@ pub struct EndpointRequest {
     pub links: Map,
     pub ifname: Option<IfName>,
     pub priority: i32,
+    /// Further addresses in 169.254.0.0/16 or fe80::/64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    /// Kernel settings of the interface, written before it is up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
     /// Besides the default routes, which follow from the networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,

@@ -2,7 +2,7 @@
 //!
 //! An `Item` is complete in itself and has a `Key`; two states are compared key by key. Order of work follows
 //! from the kind alone (`Item::rank`): add in rising rank, remove in falling rank.
-use super::{Family, Id, IfName, Mac, Proto, address::Cidr, sandbox::StaticRoute};
+use super::{Family, Id, IfName, Mac, Proto, address::Cidr, options::Sysctl, sandbox::StaticRoute};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -99,6 +99,8 @@ pub struct Link {
     pub ipv6: bool,
     /// Known neighbours, written down inside: the gateways and the bridge's MAC.
     pub neighbours: Vec<(IpAddr, Mac)>,
+    /// Its switches, written when it is made; what the sandbox makes of them later is its own affair.
+    pub sysctls: Box<[Sysctl]>,
     /// Besides the default routes.
     pub routes: Vec<StaticRoute>,
 }

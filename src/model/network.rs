@@ -62,6 +62,12 @@ pub struct Network {
     pub settings: Settings,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Only a configuration: it has no device, no addresses and no members.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    /// The configuration that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<Name>,
 }
 
 /// What the options mean, by driver.

@@ -4,6 +4,7 @@ use super::{
     address::Cidr,
     mount::MountSpec,
     network::Driver,
+    options::Sysctl,
     port::Port,
     sandbox::{Dns, Netns, Process, StaticRoute},
 };
@@ -74,6 +75,10 @@ pub struct NetworkInfo {
     pub subnets: Vec<SubnetInfo>,
     pub options: Map,
     pub labels: Map,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<Name>,
     /// How many sandboxes have a seat in it.
     pub sandboxes: usize,
     /// Who they are (inspect only).
@@ -119,6 +124,10 @@ pub struct EndpointInfo {
     #[serde(default)]
     pub links: Map,
     pub priority: i32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]

@@ -1,5 +1,5 @@
 //! Sandboxes and endpoints as promised.
-use super::{Family, Id, IfName, Mac, Name, Subnet, mount::MountSpec, port::Port};
+use super::{Family, Id, IfName, Mac, Name, Subnet, mount::MountSpec, options::Sysctl, port::Port};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -104,6 +104,11 @@ pub struct Endpoint {
     /// Among several networks the highest gives the default route.
     #[serde(default)]
     pub priority: i32,
+    /// Addresses that were asked for beside those of the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

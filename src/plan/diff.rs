@@ -94,6 +94,7 @@ mod tests {
                 addresses,
                 ipv6,
                 neighbours,
+                sysctls: Box::default(),
                 routes: Vec::new(),
             })
         };

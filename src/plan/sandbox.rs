@@ -2,13 +2,14 @@
 use super::{Lookup, gateway, network::bridge_addresses, ports};
 use crate::model::{
     Endpoint, Family, Mac, Network, Sandbox,
+    address::Cidr,
     kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, handed_end},
     mount::MountKind,
     network::{Driver, Settings},
     options::VlanMode,
     sandbox::Netns,
 };
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// All items of a sandbox. `strict`: sandboxes on the default bridge get no names, as with Docker.
 pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
@@ -86,14 +87,25 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
         kind,
         mac: endpoint.mac,
         mtu,
-        addresses: endpoint.addresses().filter_map(|address| network.cidr(address)).collect(),
+        addresses: endpoint
+            .addresses()
+            .filter_map(|ip| network.cidr(ip))
+            .chain(link_local(endpoint))
+            .collect(),
         ipv6: endpoint.ip6.is_some(),
+        sysctls: endpoint.sysctls.clone().into(),
         neighbours: neighbours
             .into_iter()
             .filter(|(ip, _)| endpoint.address(Family::of(ip)).is_some())
             .collect(),
         routes: endpoint.routes.clone(),
     })
+}
+
+/// RFC 3927 section 2.8, RFC 4291 section 2.5.6.
+fn link_local(endpoint: &Endpoint) -> impl Iterator<Item = Cidr> {
+    let cidr = |ip: &IpAddr| Cidr { address: *ip, prefix: if ip.is_ipv4() { 16 } else { 64 } };
+    endpoint.link_local.iter().map(cidr)
 }
 
 /// Who the sandbox may claim to be on its bridge port.
@@ -103,8 +115,17 @@ fn guard(endpoint: &Endpoint, network: &Network) -> Vec<Element> {
     }
     let (port, mac) = (crate::model::kernel::host_end(&endpoint.id), endpoint.mac);
     let mut elements = vec![Element::GuardedPort(port.clone()), Element::Mac(port.clone(), mac)];
-    elements.extend(endpoint.ip4.map(|ip| Element::Src4(port.clone(), mac, ip)));
-    let ip6: Vec<Ipv6Addr> = endpoint.ip6.into_iter().flat_map(|ip| [ip, mac.link_local()]).collect();
+    let (mut ip4, mut ip6): (Vec<Ipv4Addr>, Vec<Ipv6Addr>) = Default::default();
+    for ip in endpoint.addresses().chain(endpoint.link_local.iter().copied()) {
+        match ip {
+            IpAddr::V4(ip) => ip4.push(ip),
+            IpAddr::V6(ip) => ip6.push(ip),
+        }
+    }
+    elements.extend(ip4.into_iter().map(|ip| Element::Src4(port.clone(), mac, ip)));
+    if !ip6.is_empty() {
+        ip6.push(mac.link_local());
+    }
     for ip in ip6 {
         elements.push(Element::Src6(port.clone(), mac, ip));
         elements.push(Element::Nd6(port.clone(), ip));

@@ -10,13 +10,13 @@ fn docker(w: &World, args: &str) -> (bool, String) {
     (fine, text.trim().to_owned())
 }
 
-fn fine(w: &World, args: &str) -> String {
+pub fn fine(w: &World, args: &str) -> String {
     let (fine, text) = docker(w, args);
     assert!(fine, "docker {args}: {text}");
     text
 }
 
-fn refused(w: &World, args: &str, wanted: &str) {
+pub fn refused(w: &World, args: &str, wanted: &str) {
     let (fine, text) = docker(w, args);
     assert!(!fine && text.contains(wanted), "docker {args}: wanted {wanted:?}, found {text}");
 }

@@ -165,7 +165,7 @@ pub const STEPS: &[(&str, &str, How)] = &[
     ),
     (
         "POST /v1.41/networks/six/connect",
-        r#"{"Container":"box","EndpointConfig":{"IPAMConfig":{"IPv6Address":"fd00:96::7"}}}"#,
+        r#"{"Container":"box","EndpointConfig":{"IPAMConfig":{"IPv6Address":"fd00:96::7","LinkLocalIPs":["169.254.7.7"]}}}"#,
         Same,
     ),
     ("GET /v1.41/networks/net", "", Same),
@@ -181,7 +181,43 @@ pub const STEPS: &[(&str, &str, How)] = &[
     ("POST /v1.41/networks/nowhere/disconnect", r#"{"Container":"box"}"#, Same),
     ("POST /v1.41/networks/net/disconnect", r#"{"Container":"box","Force":true}"#, Same),
     ("POST /v1.41/networks/six/disconnect", r#"{"Container":"box"}"#, Same),
+    // Configurations.
+    (
+        "POST /v1.41/networks/create",
+        r#"{"Name":"conf","ConfigOnly":true,"IPAM":{"Config":[{"Subnet":"10.95.0.0/24"}]},"Labels":{"c":"d"},"Options":{"com.docker.network.driver.mtu":"1300"}}"#,
+        Same,
+    ),
+    ("GET /v1.41/networks/conf", "", Same),
+    ("POST /v1.41/networks/create", r#"{"Name":"of-conf","ConfigFrom":{"Network":"conf"}}"#, Same),
+    ("GET /v1.41/networks/of-conf", "", But(&["/IPAM/Config/0"])),
+    ("POST /v1.41/networks/create", r#"{"Name":"x","ConfigFrom":{"Network":"nowhere"}}"#, Same),
+    ("POST /v1.41/networks/create", r#"{"Name":"x","ConfigFrom":{"Network":"web"}}"#, Same),
+    (
+        "POST /v1.41/networks/create",
+        r#"{"Name":"x","ConfigFrom":{"Network":"conf"},"Options":{"a":"b"}}"#,
+        Same,
+    ),
+    (
+        "POST /v1.41/networks/create",
+        r#"{"Name":"x","ConfigFrom":{"Network":"conf"},"Labels":{"a":"b"}}"#,
+        Same,
+    ),
+    ("POST /v1.41/networks/create", r#"{"Name":"x","ConfigFrom":{"Network":"conf"},"Internal":true}"#, Holds),
+    (
+        "POST /v1.41/networks/create",
+        r#"{"Name":"x","ConfigFrom":{"Network":"conf"},"IPAM":{"Config":[{"Subnet":"10.94.0.0/24"}]}}"#,
+        Same,
+    ),
+    (
+        "POST /v1.41/networks/create",
+        r#"{"Name":"x","ConfigOnly":true,"ConfigFrom":{"Network":"conf"}}"#,
+        Same,
+    ),
+    ("POST /v1.41/networks/conf/connect", r#"{"Container":"box"}"#, Holds),
+    ("DELETE /v1.41/networks/conf", "", Holds),
+    ("DELETE /v1.41/networks/of-conf", "", Same),
     ("POST /v1.41/networks/prune", "", Same),
+    ("DELETE /v1.41/networks/conf", "", Same),
     // Networks: lists and prunes.
     (
         "POST /v1.41/networks/create",

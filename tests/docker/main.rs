@@ -12,4 +12,5 @@ mod plugin;
 mod python;
 mod raw;
 mod requests;
+mod seats;
 mod shapes;

@@ -1,7 +1,7 @@
 //! Every refusal about networks, word by word; nothing is left of it.
 use crate::{
     refusals,
-    support::{World, refuses},
+    support::{World, converged, refuses},
 };
 use serde_json::json;
 
@@ -158,4 +158,40 @@ fn connect_and_disconnect() {
             "Network.Connect" {"sandbox": "db", "endpoint": {"network": "side"}} => Exhausted "connect sandbox db to network side: network side has no free IPv4 address left in 10.8.0.0/30: 1 in use, so disconnect a sandbox or use a network with a larger subnet"
         },
     );
+}
+
+#[test]
+fn configurations() {
+    let world = surroundings();
+    world.ok(
+        "Network.Create",
+        json!({"name": "conf", "config_only": true, "pools": [{"subnet": "10.95.0.0/24"}], "options": {"mtu": "1300"}}),
+    );
+    // It takes nothing: the subnet is still free.
+    world.ok("Network.Create", json!({"name": "same", "pools": [{"subnet": "10.95.0.0/24"}]}));
+    for (body, wanted) in [
+        (json!({"config_from": "conf"}), "overlaps"),
+        (json!({"config_from": "same"}), "configuration network \"same\" does not exist"),
+        (json!({"config_from": "conf", "options": {"mtu": "1"}}), "network driver options are not supported"),
+        (
+            json!({"config_from": "conf", "labels": {"a": "b"}}),
+            "user specified configurations are not supported",
+        ),
+        (json!({"config_from": "conf", "config_only": true}), "cannot depend on another"),
+        (json!({"config_only": true, "pools": [{"subnet": "x"}]}), "invalid subnet"),
+    ] {
+        let mut body = body;
+        body["name"] = json!("new");
+        let words = world.refused("Network.Create", body.clone());
+        assert!(words.contains(wanted), "{body}: {words}");
+    }
+    let words = world.refused("Sandbox.Create", json!({"name": "s", "networks": [{"network": "conf"}]}));
+    assert!(words.contains("configuration-only network conf"), "{words}");
+    world.ok("Network.Remove", json!({"name": "same"}));
+    world.ok("Network.Create", json!({"name": "made", "config_from": "conf"}));
+    assert_eq!(world.network("made").options["mtu"], "1300");
+    assert!(world.refused("Network.Remove", json!({"name": "conf"})).contains("in use by network made"));
+    world.ok("Network.Prune", json!({}));
+    assert!(world.network("conf").config_only);
+    converged(&world);
 }

@@ -82,6 +82,7 @@ fn link(n: u8, sandbox: u8, on: u8, inside: &str) -> Item {
         addresses: vec![cidr(on, n)],
         ipv6: false,
         neighbours: vec![(ip(&format!("10.250.{on}.1")), Mac([2, 0, 0, 0, 0, on]))],
+        sysctls: Box::default(),
         routes: Vec::new(),
     })
 }

@@ -59,7 +59,7 @@ fn joinable(network: &Network) -> Result<()> {
         Driver::Host => Err(Error::invalid(
             "container cannot be disconnected from host network or connected to host network",
         )),
-        Driver::None => Err(Error::invalid(
+        Driver::None if !network.config_only => Err(Error::invalid(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode",
         )),
         _ => Ok(()),
@@ -85,9 +85,11 @@ fn refused(error: Error, sandbox: &Sandbox, network: &Network, fixed: &[IpAddr])
 }
 
 fn translate(wanted: Endpoint, network: &Network) -> Result<EndpointRequest> {
-    if !wanted.ipamconfig.linklocalips.is_empty() {
-        return Err(Error::unsupported("link-local addresses cannot be chosen: leave LinkLocalIPs out"));
-    }
+    let settings = settings(wanted.driveropts.unwrap_or_default())?;
+    let link_local = wanted.ipamconfig.linklocalips.iter();
+    let link_local = link_local.map(|text| {
+        text.parse().map_err(|_| Error::invalid(format!("invalid link-local IP address: {text}")))
+    });
     let links = wanted.links.iter().map(|link| {
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
         (alias.to_owned(), name.to_owned())
@@ -99,22 +101,18 @@ fn translate(wanted: Endpoint, network: &Network) -> Result<EndpointRequest> {
         mac: maybe::<Mac>("MAC address", &wanted.macaddress)?,
         links: links.collect(),
         aliases: wanted.aliases,
-        ifname: settings(wanted.driveropts.unwrap_or_default())?.ifname,
+        ifname: settings.ifname,
         priority: wanted.gwpriority,
+        link_local: link_local.collect::<Result<_>>()?,
+        sysctls: settings.sysctls,
         ..EndpointRequest::default()
     })
 }
 
-/// Options of other drivers are passed over; ours that a seat cannot have yet are refused.
+/// Options of other drivers are passed over.
 fn settings(mut options: BTreeMap<String, String>) -> Result<EndpointSettings> {
     options.retain(|key, _| key.starts_with("com.docker.network.endpoint."));
-    let settings = EndpointSettings::parse(&options)?;
-    match settings.sysctls.is_empty() {
-        true => Ok(settings),
-        false => {
-            Err(Error::unsupported("sysctls of an endpoint cannot be set yet: leave endpoint.sysctls out"))
-        }
-    }
+    EndpointSettings::parse(&options)
 }
 
 fn maybe<T: FromStr>(what: &str, text: &str) -> Result<Option<T>> {

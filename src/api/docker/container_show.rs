@@ -116,13 +116,22 @@ fn seat(endpoint: &EndpointInfo) -> Value {
         found.map(ToString::to_string).unwrap_or_default()
     };
     let links: Vec<String> = endpoint.links.iter().map(|(alias, name)| format!("{name}:{alias}")).collect();
+    let ipam_config = match endpoint.link_local.is_empty() {
+        true => Value::Null,
+        false => json!({ "LinkLocalIPs": endpoint.link_local }),
+    };
+    let sysctls: Vec<String> = endpoint.sysctls.iter().map(ToString::to_string).collect();
+    let driver_opts = match sysctls.is_empty() {
+        true => Value::Null,
+        false => json!({ "com.docker.network.endpoint.sysctls": sysctls.join(",") }),
+    };
     json!({
-        "IPAMConfig": null,
+        "IPAMConfig": ipam_config,
         "Links": links,
         "Aliases": endpoint.aliases,
         "DNSNames": endpoint.aliases,
         "MacAddress": endpoint.mac,
-        "DriverOpts": null,
+        "DriverOpts": driver_opts,
         "GwPriority": endpoint.priority,
         "NetworkID": endpoint.network_id,
         "EndpointID": endpoint.id,

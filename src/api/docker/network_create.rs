@@ -99,9 +99,13 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
         check(&body.ipam.config)?;
     }
     let (mut options, mut labels) = (body.options.unwrap_or_default(), body.labels.unwrap_or_default());
-    options::put_away(driver, &mut options, &mut labels);
+    let config_from = body.configfrom.map(|from| from.network).filter(|from| !from.is_empty());
+    // What comes from a configuration was sorted when that was made; what comes beside it is refused as it is.
+    if config_from.is_none() {
+        options::put_away((!body.configonly).then_some(driver), &mut options, &mut labels);
+    }
     options::put_ipam_away(body.ipam.options.unwrap_or_default(), &mut labels);
-    if body.attachable {
+    if body.attachable && config_from.is_none() {
         options::mark_attachable(&mut labels);
     }
     Ok(NetworkCreate {
@@ -114,6 +118,8 @@ fn translate(body: Body, strict: bool) -> Result<NetworkCreate> {
         ipv6: body.enableipv6.unwrap_or(false),
         options,
         labels,
+        config_only: body.configonly,
+        config_from,
     })
 }
 
@@ -129,11 +135,6 @@ fn only_here(body: &Body) -> Result<()> {
                 "cannot create a {scope} scoped network when swarm is not active: Pontoon has no swarm"
             )));
         }
-    }
-    if body.configonly || body.configfrom.as_ref().is_some_and(|from| !from.network.is_empty()) {
-        return Err(Error::unsupported(
-            "configuration-only networks are not there: give the options to each network",
-        ));
     }
     match body.ipam.driver.as_str() {
         "" | "default" => Ok(()),

@@ -79,6 +79,13 @@ fn in_use(view: &View, network: &Network, error: Error) -> Error {
     if error.kind != Kind::Conflict {
         return error;
     }
+    if network.config_only {
+        return Error::denied(format!(
+            "error while removing network: configuration network \"{}\" is in use",
+            network.name
+        ))
+        .because(error);
+    }
     let members = view.members(network.id);
     let users = members.iter().map(|user| format!("name:\"{}\" id:\"{}\"", user.name, user.id.short()));
     let users: Vec<String> = users.collect();

@@ -15,11 +15,13 @@ const OPTION: &str = "io.pontoon.docker.option.";
 const IPAM: &str = "io.pontoon.docker.ipam-option.";
 const ATTACHABLE: &str = "io.pontoon.docker.attachable";
 
-/// Moves the options that the engine does not know for `driver` to the labels.
-pub fn put_away(driver: Driver, options: &mut Map, labels: &mut Map) {
+/// Moves the options that the engine does not know for `driver` (none: for any driver) to the labels.
+pub fn put_away(driver: Option<Driver>, options: &mut Map, labels: &mut Map) {
     let all = std::mem::take(options);
     for (key, value) in all {
-        match known(driver, &key, &value) {
+        let any = [Driver::Bridge, Driver::Macvlan, Driver::Ipvlan];
+        let drivers = driver.as_ref().map_or(&any[..], std::slice::from_ref);
+        match drivers.iter().any(|driver| known(*driver, &key, &value)) {
             true => options.insert(key, value),
             false => labels.insert(format!("{OPTION}{key}"), value),
         };
@@ -84,7 +86,7 @@ mod tests {
         };
         let given = map(&[("com.docker.network.driver.mtu", "1400"), ("com.example.x", "y"), ("foo", "")]);
         let (mut options, mut labels) = (given.clone(), map(&[("a", "b")]));
-        put_away(Driver::Bridge, &mut options, &mut labels);
+        put_away(Some(Driver::Bridge), &mut options, &mut labels);
         assert_eq!(options, map(&[("com.docker.network.driver.mtu", "1400")]));
         mark_attachable(&mut labels);
         put_ipam_away(map(&[("x", "y")]), &mut labels);

@@ -4,14 +4,15 @@ use crate::{
         ask,
         page::{self, Done, Page, missing_is_fine},
     },
-    error::{Error, Result},
+    error::Result,
     model::{
-        Command, EndpointSettings, IfName,
+        Command, EndpointSettings,
         command::{EndpointRequest, NetworkConnect, NetworkDisconnect},
         reply::{EndpointInfo, Removed},
     },
 };
 use clap::Args;
+use std::net::IpAddr;
 
 /// Give a sandbox a seat in a network, while it runs
 #[derive(Args)]
@@ -31,6 +32,9 @@ pub struct ConnectArgs {
     /// Another sandbox, under a name that only this one knows
     #[arg(long, value_name = "NAME[:ALIAS]")]
     link: Vec<String>,
+    /// A further address in 169.254.0.0/16 or fe80::/64
+    #[arg(long, value_name = "IP")]
+    link_local_ip: Vec<IpAddr>,
     /// MAC address of the interface
     #[arg(long, value_name = "MAC")]
     mac_address: Option<String>,
@@ -40,7 +44,7 @@ pub struct ConnectArgs {
     /// Name of the interface inside
     #[arg(long, value_name = "NAME")]
     ifname: Option<String>,
-    /// Docker's long form: com.docker.network.endpoint.ifname=NAME
+    /// com.docker.network.endpoint.ifname=NAME, or .sysctls=net.ipv4.conf.IFNAME.KEY=VALUE,... (IFNAME as it stands)
     #[arg(long, value_name = "KEY=VALUE")]
     driver_opt: Vec<String>,
     network: String,
@@ -69,10 +73,8 @@ pub fn connect(args: &ConnectArgs, page: &mut Page) -> Done {
 }
 
 fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
-    let ifname = match ask::checked("--ifname", args.ifname.as_deref())? {
-        Some(ifname) => Some(ifname),
-        None => ifname(&args.driver_opt)?,
-    };
+    let settings = settings(&args.driver_opt)?;
+    let ifname = ask::checked("--ifname", args.ifname.as_deref())?.or(settings.ifname);
     Ok(EndpointRequest {
         network: args.network.clone(),
         ip: ask::optional("--ip", args.ip.as_deref(), "an IPv4 address, like 10.1.0.5")?,
@@ -82,19 +84,15 @@ fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
         links: ask::links(&args.link)?,
         ifname,
         priority: args.gw_priority,
+        link_local: args.link_local_ip.clone(),
+        sysctls: settings.sysctls,
         ..EndpointRequest::default()
     })
 }
 
-/// The interface's name among driver options; any other of them is refused.
-pub fn ifname(options: &[String]) -> Result<Option<IfName>> {
-    let settings = EndpointSettings::parse(&ask::pairs("--driver-opt", options, false)?)?;
-    match settings.sysctls.is_empty() {
-        true => Ok(settings.ifname),
-        false => Err(Error::unsupported(
-            "--driver-opt com.docker.network.endpoint.sysctls is not supported: leave it out and set it inside",
-        )),
-    }
+/// What driver options say; an unknown one is refused.
+pub fn settings(options: &[String]) -> Result<EndpointSettings> {
+    EndpointSettings::parse(&ask::pairs("--driver-opt", options, false)?)
 }
 
 pub fn disconnect(args: &DisconnectArgs, page: &mut Page) -> Done {

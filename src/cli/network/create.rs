@@ -46,9 +46,11 @@ pub struct CreateArgs {
     attachable: Option<bool>,
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide = true)]
     ingress: Option<bool>,
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide = true)]
+    /// Only a configuration, for networks to be made from
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     config_only: Option<bool>,
-    #[arg(long, hide = true)]
+    /// Take subnets, options and labels from a configuration
+    #[arg(long, value_name = "NETWORK")]
     config_from: Option<String>,
     #[arg(long, hide = true)]
     scope: Option<String>,
@@ -83,6 +85,8 @@ fn request(args: &CreateArgs) -> Result<NetworkCreate> {
         ipv6: args.ipv6.unwrap_or(false),
         options: ask::options(&args.opt)?,
         labels: ask::labels(&args.label)?,
+        config_only: args.config_only.unwrap_or(false),
+        config_from: args.config_from.clone(),
     })
 }
 
@@ -101,12 +105,10 @@ fn driver(text: &str) -> Result<Driver> {
     })
 }
 
-/// Docker's flags for clusters and for shared configurations: nothing here could mean them.
+/// Docker's flags for clusters: nothing here could mean them.
 fn refuse_swarm(args: &CreateArgs) -> Result<()> {
     let given = [
         ("--ingress", args.ingress == Some(true)),
-        ("--config-only", args.config_only == Some(true)),
-        ("--config-from", args.config_from.is_some()),
         ("--scope (other than local)", args.scope.as_deref().is_some_and(|scope| scope != "local")),
         (
             "--ipam-driver (other than default)",

@@ -43,7 +43,7 @@ fn once<T>(place: &mut Option<T>, value: Option<T>, flag: &str, network: &str) -
     }
 }
 
-const KNOWN: &str = "ip, ip6, mac, alias, ifname, priority, link";
+const KNOWN: &str = "ip, ip6, mac, alias, ifname, priority, link, link-local-ip, driver-opt";
 
 /// `NET[,KEY=VALUE]...`; Docker's `name=NET,...` and its longer keys too.
 fn parse(text: &str) -> Result<EndpointRequest> {
@@ -71,14 +71,13 @@ fn set(endpoint: &mut EndpointRequest, key: &str, value: &str) -> Result<()> {
         "alias" => endpoint.aliases.push(value.to_owned()),
         "ifname" => endpoint.ifname = Some(value.parse()?),
         "priority" | "gw-priority" => endpoint.priority = ask::value(key, value, "a whole number")?,
+        "link-local-ip" => endpoint.link_local.push(ask::value(key, value, "an IP address")?),
         "link" => endpoint.links.extend(ask::links(&[value.to_owned()])?),
         "driver-opt" => {
             let options = ask::pairs("driver-opt", &[value.to_owned()], false)?;
             let settings = EndpointSettings::parse(&options)?;
-            if !settings.sysctls.is_empty() {
-                return Err(Error::unsupported("sysctls of an endpoint are not supported"));
-            }
-            endpoint.ifname = settings.ifname;
+            endpoint.sysctls.extend(settings.sysctls);
+            endpoint.ifname = settings.ifname.or(endpoint.ifname.take());
         }
         _ => return Err(Error::invalid(format!("unknown key {key:?}, known are {KNOWN}"))),
     }

@@ -204,6 +204,7 @@ fn strangers(route: &mut Route, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec
             addresses: addresses.iter().map(|ip| Cidr { address: *ip, prefix: prefix(ip) }).collect(),
             ipv6: true,
             neighbours: Vec::new(),
+            sysctls: Box::default(),
             routes: Vec::new(),
         })
     };

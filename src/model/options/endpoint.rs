@@ -2,7 +2,7 @@
 use super::keys::{Given, Key};
 use crate::{error::Result, model::IfName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What the options of an endpoint mean.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -14,7 +14,9 @@ pub struct EndpointSettings {
 }
 
 /// `net.FAMILY.CLASS.IFNAME.KEY=VALUE`, where the interface is put in for the word IFNAME.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Sysctl {
     /// `ipv4`, `ipv6` or `mpls`.
     pub family: String,
@@ -28,6 +30,13 @@ impl Sysctl {
     /// The path below /proc/sys, with slashes because an interface name may hold dots.
     pub fn path(&self, interface: &IfName) -> String {
         format!("net/{}/{}/{interface}/{}", self.family, self.class, self.key)
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "net.{}.{}.IFNAME.{}={}", self.family, self.class, self.key, self.value)
     }
 }
 

@@ -55,8 +55,21 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     ready::wait(&mut route, v6.flat_map(|(link, _)| link.addresses.iter().map(|cidr| cidr.address)))
 }
 
-/// IPv6 off where it was not asked for (CVE-2024-32473: a sandbox that makes its own addresses); else on, deaf to routers.
 fn switches(link: &Link) -> Result<()> {
+    ipv6(link)?;
+    for sysctl in &link.sysctls {
+        let path = sysctl.path(&link.name);
+        let key = path.strip_prefix("net/").unwrap_or(&path);
+        sysctl::write(key, &sysctl.value).map_err(|error| {
+            let (name, value) = (path.replace('/', "."), &sysctl.value);
+            Error::invalid(format!("sysctl {name} cannot be {value}: the kernel refuses it")).because(error)
+        })?;
+    }
+    Ok(())
+}
+
+/// IPv6 off where it was not asked for (CVE-2024-32473: a sandbox that makes its own addresses); else on, deaf to routers.
+fn ipv6(link: &Link) -> Result<()> {
     if !link.ipv6 {
         return sysctl::write_ipv6(&link.name, "disable_ipv6", "1").map(|_| ());
     }

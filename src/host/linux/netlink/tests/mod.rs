@@ -68,6 +68,7 @@ pub(super) fn a_link(n: u32, ipv6: bool, isolated: bool) -> Link {
         addresses,
         ipv6,
         neighbours,
+        sysctls: Box::default(),
         routes: Vec::new(),
     }
 }
