@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod attach;
+mod drift;
 mod first_packet;
 mod handover;
 mod instances;
