@@ -15,12 +15,13 @@ use crate::{
     ipam::Intervals,
     model::{
         Id, IfName, Name, Sandbox, Volume,
-        kernel::{Item, host_end},
+        kernel::{Item, handed_end, host_end},
         sandbox::Netns,
     },
     plan,
     store::{Contents, Table, Write},
 };
+use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashSet, sync::Arc};
 
 pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
@@ -84,7 +85,9 @@ fn load(writer: &mut Writer, contents: Contents, boot: &str) -> Vec<(Arc<Sandbox
     let mut sandboxes = contents.sandboxes;
     sandboxes.sort_by(|a, b| a.created.cmp(&b.created));
     let seated = sandboxes.iter().map(|s| Change::Sandbox { before: None, after: Some(Arc::new(s.clone())) });
-    for change in networks.chain(volumes).chain(seated) {
+    let reserved = contents.reservations.into_iter();
+    let reserved = reserved.map(|r| Change::Reservation { before: None, after: Some(Arc::new(r)) });
+    for change in reserved.chain(networks).chain(volumes).chain(seated) {
         change.show(&mut writer.state.view);
         change.book(&mut writer.state.books);
     }
@@ -109,6 +112,14 @@ fn handed_over(writer: &mut Writer, sandboxes: &[Sandbox]) -> Option<HashSet<IfN
     let handed = sandboxes.iter().any(|sandbox| sandbox.netns == Netns::Handed);
     let facts = handed.then(|| writer.host.facts()).and_then(Result::ok)?;
     Some(facts.interfaces.into_iter().collect())
+}
+
+/// Within this time a runtime fetches what was handed to it; what lies on the host later it has put back.
+const TO_FETCH: SignedDuration = SignedDuration::from_secs(10);
+
+fn older(sandbox: &Sandbox, now: &str, than: SignedDuration) -> bool {
+    let moment = |text: &str| text.parse::<Timestamp>().ok();
+    moment(now).zip(moment(&sandbox.created)).is_some_and(|(now, then)| now.duration_since(then) > than)
 }
 
 /// Those that share the namespace of an ended one have ended too.
@@ -141,6 +152,10 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox, interfaces: Option<&HashSet<IfN
             .then(|| "the sandbox it shared is gone".to_owned()),
         Netns::Handed => {
             let there = interfaces?;
+            let back = sandbox.endpoints.iter().find(|endpoint| there.contains(&handed_end(&endpoint.id)));
+            if let Some(endpoint) = back.filter(|_| older(sandbox, &(writer.clock)(), TO_FETCH)) {
+                return Some(format!("its runtime left {} on the host", handed_end(&endpoint.id)));
+            }
             let gone = sandbox.endpoints.iter().find(|endpoint| !there.contains(&host_end(&endpoint.id)));
             gone.map(|endpoint| format!("its interface {} has gone", host_end(&endpoint.id)))
         }
@@ -208,7 +223,9 @@ fn publish(writer: &mut Writer) {
     let networks = view.networks.values().map(|n| Change::Network { before: None, after: Some(n.clone()) });
     let sandboxes = view.sandboxes.values().map(|s| Change::Sandbox { before: None, after: Some(s.clone()) });
     let volumes = view.volumes.values().map(|v| Change::Volume { before: None, after: Some(v.clone()) });
-    let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).collect();
+    let reserved = view.reservations.values();
+    let reserved = reserved.map(|r| Change::Reservation { before: None, after: Some(r.clone()) });
+    let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).chain(reserved).collect();
     writer.published.view.store(Arc::new(View::default()));
     writer.publish(&changes);
     writer.watch(&changes);

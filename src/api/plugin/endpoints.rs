@@ -11,6 +11,7 @@ use crate::{
         kernel::handed_end,
         port::Port,
         reply::{EndpointInfo, SandboxInfo},
+        sandbox::Netns,
     },
 };
 use serde::Deserialize;
@@ -93,6 +94,21 @@ pub async fn delete(body: Body, doorways: &Doorways) -> Result<Value> {
     none_left(doorways.run(Command::SandboxRemove(request)).await)
 }
 
+/// All seats in a network that were handed over; sandboxes of our own stay.
+pub async fn forget_all(network: &Which, doorways: &Doorways) -> Result<()> {
+    let Reply::Network(network) = doorways.run(Command::NetworkInspect(network.clone())).await? else {
+        return Err(super::astray());
+    };
+    for member in &network.members {
+        let id = member.sandbox.to_string();
+        if find(&id, doorways).await?.netns == Netns::Handed {
+            let request = SandboxRemove { name: id, force: true, volumes: false };
+            none_left(doorways.run(Command::SandboxRemove(request)).await)?;
+        }
+    }
+    Ok(())
+}
+
 /// What `docker inspect` may show: the MAC address (in Go's words, bytes in base64 would be wanted; dockerd reads none of
 /// it from a plugin) and the published ports with the host ports that were chosen.
 pub async fn oper_info(body: Body, doorways: &Doorways) -> Result<Value> {
@@ -161,8 +177,9 @@ fn spec(binding: &Binding) -> Result<PortSpec> {
     })
 }
 
-/// dockerd takes ranges apart; a thousand neighbours are one range again.
-fn joined(ports: Vec<PortSpec>) -> Vec<PortSpec> {
+/// dockerd takes ranges apart, and begins at their ends; a thousand neighbours are one range again.
+fn joined(mut ports: Vec<PortSpec>) -> Vec<PortSpec> {
+    ports.sort_by_key(|port| (port.proto, port.host_ip, port.host_port, port.port));
     let mut joined: Vec<PortSpec> = Vec::with_capacity(ports.len());
     for port in ports {
         let next = |last: &PortSpec| PortSpec {
