@@ -20,6 +20,7 @@ mod observe;
 mod process;
 pub mod sysctl;
 mod tidy_up;
+pub mod traffic;
 pub mod watch;
 
 pub use claim::{Claim, claim};
