@@ -77,18 +77,20 @@ impl RedbLedger {
     }
 
     fn try_open(path: &Path) -> Result<(Self, Contents)> {
-        let database = open_database(path)?;
-        prepare(&database).map_err(|error| unreadable(path, error))?;
-        check_version(&database, path)?;
-        let contents = read_all(&database).map_err(|error| unreadable(path, error))?;
-        Ok((
-            Self::over(LedgerFile {
-                path: path.to_owned(),
-                database: Some(database),
-                commits: Arc::default(),
-            })?,
-            contents,
-        ))
+        let damaged = || unreadable(path, "its pages contradict one another");
+        let database = caught(|| open_database(path)).ok_or_else(damaged)??;
+        let read = caught(|| {
+            prepare(&database).map_err(|error| unreadable(path, error))?;
+            check_version(&database, path)?;
+            read_all(&database).map_err(|error| unreadable(path, error))
+        });
+        match read.ok_or_else(damaged).and_then(|contents| contents) {
+            Ok(contents) => Ok((Self::over(LedgerFile::new(path, database))?, contents)),
+            Err(error) => {
+                close(database);
+                Err(error)
+            }
+        }
     }
 
     /// What was written since the start.
@@ -134,23 +136,45 @@ impl Drop for RedbLedger {
 }
 
 impl LedgerFile {
+    fn new(path: &Path, database: Database) -> Self {
+        LedgerFile { path: path.to_owned(), database: Some(database), commits: Arc::default() }
+    }
+
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => caught(|| open_database(&self.path))
+                .ok_or_else(|| unreadable(&self.path, "its pages contradict one another"))??,
+        };
+        let refused = |kind: Kind| {
+            Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
         };
         let start = Instant::now();
-        let written = write(&database, writes);
-        self.commits.count(writes.len(), start.elapsed(), written.is_ok());
+        let written = caught(|| write(&database, writes));
+        let fine = written.as_ref().is_some_and(|written| written.is_ok());
+        self.commits.count(writes.len(), start.elapsed(), fine);
+        let Some(written) = written else {
+            close(database);
+            let cause = "its pages contradict one another: the next start sets it aside";
+            return Err(refused(Kind::Internal).because(cause));
+        };
         written.map_err(|error| {
-            let kind =
-                if error.to_string().contains("os error 28") { Kind::Exhausted } else { Kind::Unavailable };
-            Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
-                .because(error)
+            let full = error.to_string().contains("os error 28");
+            refused(if full { Kind::Exhausted } else { Kind::Unavailable }).because(error)
         })?;
         self.database = Some(database);
         Ok(())
     }
+}
+
+/// None: redb panicked, as it does over a file that a disk has damaged in the middle. Nothing of it is used any more.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+/// Closing writes too, and may panic as well.
+fn close(database: Database) {
+    let _ = caught(|| drop(database));
 }
 
 fn open_database(path: &Path) -> Result<Database> {
@@ -254,6 +278,10 @@ fn write(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     }
     Ok(transaction.commit()?)
 }
+
+#[cfg(test)]
+#[path = "redb_ledger_tests.rs"]
+mod fuzz_tests;
 
 #[cfg(test)]
 mod tests {
