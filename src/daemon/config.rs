@@ -1,6 +1,7 @@
 //! The configuration file and what the command line says over it. An unknown key is refused.
 use crate::{
     error::{Error, Result},
+    host::Foreign,
     ipam::{self, check_pools, default_pools},
     model::Subnet,
 };
@@ -36,6 +37,7 @@ struct File {
     mtu: Option<u32>,
     log: Option<String>,
     resolv_conf: Option<PathBuf>,
+    foreign_firewalls: Foreign,
     keep_seconds: Option<u32>,
 }
 
@@ -60,6 +62,7 @@ pub struct Config {
     pub mtu: Option<u32>,
     pub log: String,
     pub resolv_conf: PathBuf,
+    pub foreign: Foreign,
     /// How long names are answered and ports held after the end, unless another daemon starts.
     pub keep: Duration,
     pools: Vec<PoolLine>,
@@ -93,6 +96,7 @@ impl Config {
             log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
             keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
+            foreign: file.foreign_firewalls,
             pools: file.address_pools,
         };
         check_mtu(config.mtu)?;

@@ -12,6 +12,7 @@ mod handover;
 mod instances;
 mod names;
 mod names_life;
+mod neighbours;
 mod networks;
 mod networks_macvlan;
 mod networks_refused;
