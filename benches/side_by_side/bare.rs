@@ -53,6 +53,19 @@ struct Kept {
     _port: [Socket; 2],
 }
 
+fn wanted(name: &str, subnet: Subnet, gateway: [u8; 4]) -> Bridge {
+    let [a, b, c, d] = gateway;
+    Bridge {
+        network: Id::from_bytes([1; 32]),
+        name: IfName::parse(name).expect("a name"),
+        mac: Mac([2, 0x42, a, b, c, d]),
+        mtu: None,
+        addresses: vec![subnet.with(gateway.into())],
+        ipv6: false,
+        route_localnet: true,
+    }
+}
+
 fn subnet() -> Subnet {
     "10.99.0.0/16".parse().expect("a subnet")
 }
@@ -60,17 +73,8 @@ fn subnet() -> Subnet {
 impl Bare {
     pub fn start(name: &str) -> Self {
         let place = Place::new(name);
-        let bridge = IfName::parse("br-bare").expect("a name");
-        let gateway: IpAddr = [10, 99, 0, 1].into();
-        let wanted = Bridge {
-            network: Id::from_bytes([1; 32]),
-            name: bridge.clone(),
-            mac: Mac([2, 0x42, 10, 99, 0, 1]),
-            mtu: None,
-            addresses: vec![subnet().with(gateway)],
-            ipv6: false,
-            route_localnet: true,
-        };
+        let wanted = wanted("br-bare", subnet(), [10, 99, 0, 1]);
+        let bridge = wanted.name.clone();
         let reaper = place.enter(|| {
             let mut route = Route::open().expect("a socket");
             bridge::create(&mut route, INSTANCE, &wanted).expect("a bridge");
@@ -87,6 +91,19 @@ impl Bare {
             route: Route::open().expect("a socket"),
             nft: Nft::open(INSTANCE).expect("nft"),
             kept: HashMap::new(),
+        })
+    }
+
+    /// Seconds of making one more bridge with an address, up.
+    pub fn bridge(&self, round: usize) -> f64 {
+        let third = round as u8;
+        let subnet = format!("10.100.{third}.0/24").parse().expect("a subnet");
+        let wanted = wanted(&format!("br-bare{round}"), subnet, [10, 100, third, 1]);
+        self.place.enter(|| {
+            let mut route = Route::open().expect("a socket");
+            timed(|| {
+                bridge::create(&mut route, INSTANCE, &wanted).expect("a bridge");
+            })
         })
     }
 

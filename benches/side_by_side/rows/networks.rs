@@ -1,6 +1,7 @@
 //! Creating and removing networks: one, and one more where there are 500; and how long the list takes to print.
 use super::Add;
 use crate::{
+    bare::{self, Bare},
     clock::timed,
     ours::Ours,
     peers::dockerd::{self, Dockerd},
@@ -21,7 +22,9 @@ pub fn rows(add: Add<'_>) {
     let docker = Dockerd::start("dockerd-networks");
     let theirs = docker.as_ref().map_err(Clone::clone);
     let (one, peer) = (own(&ours, 0), theirs.clone().and_then(dockers));
-    both(add, "", &one, &peer);
+    let bare = Bare::start("bare-networks");
+    let floor: Vec<f64> = (0..RUNS).map(|round| bare.bridge(round)).collect();
+    both(add, &floor, &one, &peer);
     list(add, "network ls, whole process, 3 networks", &ours, theirs.clone());
     let subnet = |number: usize| format!("10.{}.{}.0/24", 100 + number / 250, number % 250);
     let create = |number: usize| timed(|| ours.network(&format!("many{number}"), &subnet(number)));
@@ -44,13 +47,14 @@ pub fn rows(add: Add<'_>) {
         .ours(&[removed.iter().sum()]));
 }
 
-fn both(add: Add<'_>, more: &str, own: &Both, peer: &Result<Both, String>) {
-    let pick = |first: bool| peer.clone().map(|both| if first { both.0 } else { both.1 });
-    for (word, own, first) in [("create", &own.0, true), ("remove", &own.1, false)] {
-        add(Row::new("networks", format!("{word} a network{more}"), Unit::Time)
-            .ours(own)
-            .peer(dockerd::WHO, &pick(first)));
-    }
+fn both(add: Add<'_>, floor: &[f64], own: &Both, peer: &Result<Both, String>) {
+    let (create, remove) = match peer {
+        Ok((create, remove)) => (Ok(create.clone()), Ok(remove.clone())),
+        Err(error) => (Err(error.clone()), Err(error.clone())),
+    };
+    let row = Row::new("networks", "create a network", Unit::Time).ours(&own.0).limit(bare::WHO, floor);
+    add(row.peer(dockerd::WHO, &create));
+    add(Row::new("networks", "remove a network", Unit::Time).ours(&own.1).peer(dockerd::WHO, &remove));
 }
 
 fn own(ours: &Ours, others: usize) -> Both {

@@ -62,6 +62,7 @@ impl World {
             pools: default_pools(),
             ephemeral: Ephemeral::new(32_768, 60_999, []),
             strict_default_bridge: false,
+            default_bridge: true,
             mtu: None,
         };
         adapt(&mut settings);
@@ -153,7 +154,9 @@ impl World {
         let suspects = [(pontoon::host::Suspect::Everything, "somebody".to_owned())].into();
         self.running().queue.send(Message::Drifted { suspects }).expect("a writer");
     }
+    /// After what the writer does behind its last answer.
     pub fn resolvers(&self) -> &FakeResolvers {
+        self.settle();
         &self.running().resolvers
     }
 
