@@ -255,7 +255,11 @@ fn services_of_kube_proxy_and_rules_of_tailscale() {
         // Theirs: a service address and the tailnet, from the host and from a sandbox.
         for from in [&w.host, &a.place] {
             assert!(echo::ask(from, echo::Proto::Tcp, "10.96.0.1:80").is_some(), "{from:?} and the service");
-            echo::open(from, "100.64.0.7:80", "lan");
+            let told = echo::ask(from, echo::Proto::Tcp, "100.64.0.7:80");
+            assert!(
+                told.as_ref().is_some_and(|told| told.starts_with("lan ")),
+                "{from:?} and the tailnet: {told:?}"
+            );
         }
         for rule in ["5210", "5250", "5270"] {
             w.host.run("ip", &["rule", "del", "pref", rule]);
