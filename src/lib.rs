@@ -27,7 +27,7 @@
 //!    [`netavark`] from foreign namespaces starts a daemon of its own there.)
 //! 2. Only `engine` changes promised state; every other room reads a published, immutable view.
 //! 3. `model`, `ipam` and `plan` are synchronous, have no clock and no I/O, and never log.
-//! 4. Words of one dialect stay in their doorway.
+//! 4. Words of one dialect stay in their doorway; living beside a foreign firewall is the one exception (`nft::Passage`).
 //! 5. Boot, an API call and the repair of drift run the same apply code.
 //! 6. `setns` happens on OS threads that are lent to `host` and return home or die, never on a tokio worker.
 //! 7. Nobody is told of what is not durable, and nothing is taken away and no volume touched before the promise of it is.

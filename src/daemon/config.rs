@@ -1,6 +1,7 @@
 //! The configuration file and what the command line says over it. An unknown key is refused.
 use crate::{
     error::{Error, Result},
+    host::Foreign,
     ipam::{self, check_pools, default_pools},
     model::Subnet,
 };
@@ -39,6 +40,7 @@ struct File {
     mtu: Option<u32>,
     log: Option<String>,
     resolv_conf: Option<PathBuf>,
+    foreign_firewalls: Foreign,
     keep_seconds: Option<u32>,
 }
 
@@ -63,6 +65,7 @@ pub struct Config {
     pub mtu: Option<u32>,
     pub log: String,
     pub resolv_conf: PathBuf,
+    pub foreign: Foreign,
     pub while_used: Option<PathBuf>,
     /// How long names are answered and ports held after the end, unless another daemon starts.
     pub keep: Duration,
@@ -100,6 +103,7 @@ impl Config {
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
             while_used: options.while_used,
             keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
+            foreign: file.foreign_firewalls,
             pools: file.address_pools,
         };
         check_mtu(config.mtu)?;

@@ -105,8 +105,14 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
             let _ = drift.send(Message::Drifted { suspects });
         }
     };
-    let host =
-        Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell), Box::new(tell_drift))?;
+    let host = Linux::open(
+        &config.instance,
+        &config.run,
+        volumes.clone(),
+        Box::new(tell),
+        config.foreign,
+        Box::new(tell_drift),
+    )?;
     let (adopted, holds) = (host.adopted(), host.holds());
     // Only now: this daemon is the instance's.
     let mut inheritance = Inheritance::find(config, kept);

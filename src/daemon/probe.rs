@@ -67,6 +67,6 @@ impl Probe for Inside {
                 .iter()
                 .map(|pool| (network.name.to_string(), network.device().cloned(), pool.subnet))
         });
-        doctor::findings(&subnets.collect::<Vec<_>>(), &self.resolv_conf, &self.root)
+        doctor::findings(&self.instance, &subnets.collect::<Vec<_>>(), &self.resolv_conf, &self.root)
     }
 }

@@ -111,6 +111,10 @@ pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
     let begin = Instant::now();
     let mut suspects = writer.repairs.admit(suspects, begin);
     writer.state.view.sift(&mut suspects);
+    if let Some(what) = suspects.remove(&Suspect::Told) {
+        let name = writer.state.settings.instance.clone();
+        writer.events.publish(event(&(writer.clock)(), "daemon", "repair", &name, &name, &what));
+    }
     if !suspects.is_empty() {
         look(writer, suspects, begin);
     }
@@ -186,7 +190,9 @@ fn concerns(suspect: &Suspect, item: &Item) -> bool {
         Suspect::Forwarding => matches!(item, Item::Forwarding(_)),
         Suspect::Mounts => matches!(item, Item::VolumeMount(_)),
         Suspect::Ports => matches!(item, Item::Link(_)),
-        Suspect::Everything | Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_) => false,
+        Suspect::Everything | Suspect::Told | Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_) => {
+            false
+        }
     }
 }
 

@@ -56,6 +56,17 @@ pub trait Host: Send {
     fn leave(&mut self) -> Result<()>;
 }
 
+/// What to do where another program's firewall drops what sandboxes send and get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Foreign {
+    /// A marked rule of ours, where its owner leaves room for one.
+    #[default]
+    Open,
+    /// `doctor` says so, and nothing else is done.
+    Report,
+}
+
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -70,6 +81,8 @@ pub enum Extent {
 pub enum Suspect {
     /// Notices were lost.
     Everything,
+    /// Something was put right already: it is only to be told.
+    Told,
     /// nftables.
     Tables,
     Forwarding,

@@ -14,6 +14,7 @@ mod hostile;
 mod instances;
 mod names;
 mod names_life;
+mod neighbours;
 mod networks;
 mod networks_macvlan;
 mod networks_refused;

@@ -1,5 +1,9 @@
 //! What usually breaks on a host, looked at without changing anything.
-use super::{facts::Facts, sysctl};
+use super::{
+    facts::Facts,
+    nft::{Gate, Passage},
+    sysctl,
+};
 use crate::model::{Family, IfName, Subnet, reply::Finding};
 use std::{collections::BTreeMap, path::Path};
 
@@ -50,10 +54,10 @@ pub fn features() -> BTreeMap<String, bool> {
 }
 
 /// One line for each thing looked at. `networks`: name, bridge and subnet of every network; `root` is where data lies.
-pub fn findings(networks: &[Placed], resolv_conf: &Path, root: &Path) -> Vec<Finding> {
+pub fn findings(instance: &str, networks: &[Placed], resolv_conf: &Path, root: &Path) -> Vec<Finding> {
     let facts = Facts::read();
     let mut findings =
-        vec![forwarding(), foreign_policies(), nameservers(resolv_conf), open_files(), disk(root)];
+        vec![forwarding(), foreign_firewalls(instance), nameservers(resolv_conf), open_files(), disk(root)];
     match facts {
         Ok(facts) => {
             findings.extend(routes(networks, &facts));
@@ -95,30 +99,31 @@ fn forwarding() -> Finding {
 }
 
 /// Chains of others that drop what is forwarded unless they are told otherwise. An accept of ours does not help there.
-fn foreign_policies() -> Finding {
+fn foreign_firewalls(instance: &str) -> Finding {
     let check = "foreign firewall";
-    let listed = std::process::Command::new("nft").args(["-j", "list", "chains"]).output();
-    let text = match listed {
-        Ok(output) if output.status.success() => output.stdout,
-        _ => return ok(check, "not looked at: the program nft is not installed"),
+    let gates = match Passage::open(instance).and_then(|mut passage| passage.gates()) {
+        Ok(gates) => gates,
+        Err(error) => {
+            return warning(check, format!("cannot be looked at: {error}"), "run the daemon as root");
+        }
     };
-    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    let chains = value["nftables"].as_array().into_iter().flatten().map(|entry| &entry["chain"]);
-    let drops = chains.filter(|chain| {
-        let table = chain["table"].as_str().unwrap_or_default();
-        chain["hook"] == "forward" && chain["policy"] == "drop" && !table.starts_with("pontoon")
-    });
-    let names: Vec<String> =
-        drops.map(|c| format!("{} {} {}", c["family"], c["table"], c["name"]).replace('"', "")).collect();
-    match names.is_empty() {
-        true => ok(check, "nobody else drops what is forwarded"),
-        false => problem(
+    let names = |fits: fn(&Gate) -> bool| -> Vec<String> {
+        gates.iter().filter(|gate| fits(gate)).map(Gate::name).collect()
+    };
+    let (open, shut) = (names(Gate::is_open), names(Gate::is_shut));
+    match (shut.is_empty(), open.is_empty()) {
+        (true, true) => ok(check, "nobody else drops what is forwarded"),
+        (true, false) => {
+            ok(check, format!("{} would drop: a rule of ours lets our networks pass", open.join(", ")))
+        }
+        (false, _) => problem(
             check,
             format!(
-                "policy drop in {}: sandboxes cannot reach the world, nor the world published ports",
-                names.join(", ")
+                "{} drops what is forwarded: sandboxes cannot reach the world, nor the world published ports",
+                shut.join(", ")
             ),
-            "let link group 0x5050 pass: iptables -A FORWARD -m devgroup --src-group 0x5050 -j ACCEPT, and --dst-group",
+            "let link group 0x5050 pass there (`iifgroup 0x5050 accept`, `oifgroup 0x5050 accept`); for iptables, ufw and \
+             firewalld we do it ourselves with foreign_firewalls = \"open\" in pontoon.toml",
         ),
     }
 }

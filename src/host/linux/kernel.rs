@@ -1,6 +1,7 @@
 //! The real kernel behind the `Host` trait: the sockets kept open, and what is held in this process.
 use super::{
     apply, drift, facts,
+    foreign::Keeper,
     hold::Holds,
     namespace::{self, Home, Opener, Transport},
     netlink::{Route, reaper::Reaper},
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Extent, Facts, Host, Leaving, Sign},
+    host::{Applied, Done, Extent, Facts, Foreign, Host, Leaving, Sign},
     model::{
         Id, Subnet,
         kernel::{Item, Op},
@@ -56,6 +57,8 @@ pub struct Linux {
     pub(super) rebuilt: bool,
     /// A volume was mounted by us.
     pub(super) mounting: Arc<AtomicBool>,
+    /// Everything of ours is being taken away: nothing is put back any more.
+    pub(super) left: Arc<AtomicBool>,
     pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
 }
 
@@ -75,6 +78,7 @@ impl Linux {
         run: &Path,
         volumes: Arc<dyn MountVolumes>,
         ended: Box<dyn Fn(Id) + Send>,
+        foreign: Foreign,
         drifted: drift::Drifted,
     ) -> Result<Self> {
         namespace::prepare_folder(&run.join("netns"))?;
@@ -94,13 +98,15 @@ impl Linux {
             hairpin: br_netfilter(),
             rebuilt: false,
             mounting: Arc::default(),
+            left: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
         };
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;
         }
         let (volumes, mounting) = (linux.volumes.clone(), linux.mounting.clone());
-        drift::start(instance, linux.nft.port_id(), volumes, mounting, drifted)?;
+        let keeper = Keeper::open(instance, foreign, linux.left.clone())?;
+        drift::start(instance, linux.nft.port_id(), volumes, mounting, keeper, drifted)?;
         Ok(linux)
     }
 

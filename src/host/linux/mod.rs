@@ -6,6 +6,7 @@ pub mod doctor;
 mod drift;
 pub mod facts;
 pub mod files;
+mod foreign;
 pub mod forwarding;
 pub mod handover;
 pub mod hold;

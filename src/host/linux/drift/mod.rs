@@ -8,6 +8,7 @@ mod links;
 mod switches;
 
 use super::{
+    foreign::Keeper,
     kernel::MountVolumes,
     netlink::listen::Ear,
     nft::{Notice, Watch},
@@ -26,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use switches::Switches;
 
@@ -47,6 +48,7 @@ struct Listener {
     ear: Ear,
     links: Links,
     switches: Switches,
+    keeper: Keeper,
     mounts: File,
     volumes: Arc<dyn MountVolumes>,
     /// Volumes that were mounted at the last look.
@@ -63,6 +65,7 @@ pub fn start(
     own: u32,
     volumes: Arc<dyn MountVolumes>,
     mounting: Arc<AtomicBool>,
+    keeper: Keeper,
     drifted: Drifted,
 ) -> Result<()> {
     let mountinfo = "/proc/self/mountinfo";
@@ -73,8 +76,20 @@ pub fn start(
     links.look(instance, &mut switches)?;
     let instance = instance.to_owned();
     let mounted = Vec::new();
-    let mut listener =
-        Listener { instance, own, tables, ear, links, switches, mounts, volumes, mounted, mounting, drifted };
+    let mut listener = Listener {
+        instance,
+        own,
+        tables,
+        ear,
+        links,
+        switches,
+        keeper,
+        mounts,
+        volumes,
+        mounted,
+        mounting,
+        drifted,
+    };
     let thread = std::thread::Builder::new().name("drift".to_owned()).stack_size(256 << 10);
     let thread = thread.spawn(move || {
         loop {
@@ -93,17 +108,24 @@ impl Listener {
             // proc_pid_mountinfo(5): a change is an exceptional condition
             PollFd::new(self.mounts.as_fd(), PollFlags::POLLPRI),
         ];
-        if poll(&mut ready, PollTimeout::NONE).is_err() {
+        let mut suspects = BTreeMap::new();
+        let wait = self.keeper.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let wait = wait.map_or(PollTimeout::NONE, |wait| {
+            PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        if poll(&mut ready, wait).is_err() {
             return;
         }
         let mounts = ready[3].any() == Some(true);
         std::thread::sleep(GATHER);
-        let mut suspects = BTreeMap::new();
         let heard = [
             self.hear_tables(&mut suspects),
             self.hear_links(&mut suspects),
             self.switches.heard(&mut suspects),
         ];
+        if let Some(what) = self.keeper.keep() {
+            note(&mut suspects, Suspect::Told, what);
+        }
         if mounts {
             self.look_at_mounts(&mut suspects);
         }
@@ -119,6 +141,9 @@ impl Listener {
     /// Who did what to our tables, if it was not us.
     fn hear_tables(&mut self, suspects: &mut BTreeMap<Suspect, String>) -> Result<()> {
         for notice in self.tables.heard()? {
+            if matches!(notice, Notice::Commit { foreign: true, .. } | Notice::Lost) {
+                self.keeper.changed();
+            }
             let what = match notice {
                 Notice::Commit { author, touched, name, thread, .. }
                     if author != self.own && touched.any() =>

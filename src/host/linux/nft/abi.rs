@@ -11,6 +11,7 @@ pub const NEWTABLE: u16 = SUBSYSTEM << 8;
 pub const GETTABLE: u16 = NEWTABLE | 1;
 pub const DELTABLE: u16 = NEWTABLE | 2;
 pub const NEWCHAIN: u16 = NEWTABLE | 3;
+pub const GETCHAIN: u16 = NEWTABLE | 4;
 pub const DELCHAIN: u16 = NEWTABLE | 5;
 pub const NEWRULE: u16 = NEWTABLE | 6;
 pub const GETRULE: u16 = NEWTABLE | 7;

@@ -12,6 +12,7 @@ mod element;
 mod guard;
 mod inet;
 mod observe;
+mod passage;
 mod resolver;
 mod rule;
 mod sets;
@@ -24,6 +25,7 @@ mod watch;
 mod wire;
 
 pub use conntrack::Filter;
+pub use passage::{Gate, Passage};
 pub use resolver::{install_resolver, remove_resolver, resolver_port};
 pub use watch::{Notice, Touched, Watch};
 

@@ -156,6 +156,9 @@ impl Rule {
     pub fn counted_drop(self) -> Rule {
         self.expression("counter", |_| {}).verdict(abi::DROP, None)
     }
+    pub fn counter(self) -> Rule {
+        self.expression("counter", |_| {})
+    }
     pub fn accept(self) -> Rule {
         self.verdict(abi::ACCEPT, None)
     }

@@ -24,6 +24,7 @@ pub struct Watch {
     socket: Socket,
     table: String,
     so_far: Touched,
+    foreign: bool,
 }
 
 /// What happened to our tables.
@@ -41,7 +42,8 @@ pub struct Touched {
 pub enum Notice {
     /// A transaction was done. `author` is the port number of the socket that did it (`Nft::port_id` for our own);
     /// `thread` and `name` are of the thread behind it.
-    Commit { generation: u32, author: u32, thread: u32, name: String, touched: Touched },
+    /// `foreign`: a table of a known firewall was touched.
+    Commit { generation: u32, author: u32, thread: u32, name: String, touched: Touched, foreign: bool },
     /// Messages were lost (too many at once): only a dump can tell.
     Lost,
 }
@@ -63,7 +65,7 @@ impl Watch {
             .or_else(|_| setsockopt(&socket.fd(), sockopt::RcvBuf, &RECEIVE_BUFFER))
             .map_err(failed)?;
         set_option(socket.fd(), libc::NETLINK_ADD_MEMBERSHIP, GROUP).map_err(failed)?;
-        Ok(Watch { socket, table, so_far: Touched::default() })
+        Ok(Watch { socket, table, so_far: Touched::default(), foreign: false })
     }
 
     /// What has been heard since the last call, without waiting; poll `as_fd` for reading to wait.
@@ -72,10 +74,9 @@ impl Watch {
         loop {
             match self.socket.receive(MsgFlags::MSG_DONTWAIT) {
                 Ok(length) => {
-                    let (table, so_far) = (&self.table, &mut self.so_far);
-                    notices.extend(
-                        messages(self.socket.received(length)).filter_map(|m| hear(table, so_far, &m)),
-                    );
+                    let (table, so_far, foreign) = (&self.table, &mut self.so_far, &mut self.foreign);
+                    let heard = messages(self.socket.received(length));
+                    notices.extend(heard.filter_map(|message| hear(table, so_far, foreign, &message)));
                 }
                 Err(Errno::EAGAIN) => return Ok(notices),
                 Err(Errno::ENOBUFS) => notices.push(Notice::Lost),
@@ -92,7 +93,7 @@ impl AsFd for Watch {
 }
 
 /// Takes note of one message; a NEWGEN ends the transaction.
-fn hear(table: &str, so_far: &mut Touched, message: &Message<'_>) -> Option<Notice> {
+fn hear(table: &str, so_far: &mut Touched, foreign: &mut bool, message: &Message<'_>) -> Option<Notice> {
     let attrs = message.attrs();
     if message.kind == abi::NEWGEN {
         return Some(Notice::Commit {
@@ -101,9 +102,11 @@ fn hear(table: &str, so_far: &mut Touched, message: &Message<'_>) -> Option<Noti
             thread: attrs.be32(2).unwrap_or(0),
             name: attrs.text(3).unwrap_or("").to_owned(),
             touched: std::mem::take(so_far),
+            foreign: std::mem::take(foreign),
         });
     }
     // The first attribute of every object is its table's name.
+    *foreign |= super::passage::concerns(message.family(), attrs.text(1));
     if matches!(message.family(), abi::INET | abi::BRIDGE) && attrs.text(1) == Some(table) {
         match message.kind {
             abi::DELTABLE | abi::DELCHAIN | abi::DELSET | abi::DELRULE => so_far.structure += 1,
