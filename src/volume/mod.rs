@@ -9,4 +9,6 @@ pub use layout::Layout;
 pub use options::MountOrder;
 
 #[cfg(test)]
+mod race_tests;
+#[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ fn judge(id: u16, answer: &[u8]) -> Result<(), String> {
     }
 }
 
-fn by_udp(id: u16, name: &str) -> Result<(), String> {
+pub fn by_udp(id: u16, name: &str) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
     let socket = UdpSocket::bind("127.0.0.1:0").map_err(told)?;
     socket.connect("127.0.0.11:53").map_err(told)?;

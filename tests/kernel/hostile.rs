@@ -1,149 +1,105 @@
-//! Clients that are slow, silent, many, or talk nonsense: each takes a bounded part, and everybody else is served.
-use crate::world::{World, http, need, world};
-use serde_json::{Value, json};
+//! What a container tries against its neighbours and against us, with every right that it has in its own namespace.
+use crate::{
+    handover::by_udp,
+    world::{Place, need, tool::soon, world, world_with_neighbours},
+};
+use serde_json::json;
 use std::{
-    io::{Read, Write},
-    os::unix::net::UnixStream,
+    io::{BufRead, BufReader},
+    net::{TcpStream, UdpSocket},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
     time::{Duration, Instant},
 };
 
-/// More than the daemon takes at once.
-const MANY: usize = 1_100;
-
-fn may_open_many() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limit");
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(8_192).min(hard), hard).expect("limit");
-}
-
-fn connect(w: &World) -> UnixStream {
-    let stream = UnixStream::connect(w.daemon.socket()).expect("connect");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
-    stream.set_write_timeout(Some(Duration::from_secs(20))).expect("timeout");
-    stream
-}
-
-/// Both dialects answer soon, and a whole life of a sandbox goes through.
-fn others_are_served(w: &World) {
-    let start = Instant::now();
-    assert_eq!(w.daemon.raw("GET", "/_ping", b"").0, 200);
-    w.sandbox("guest", &["bridge"]);
-    w.remove("guest");
-    let took = start.elapsed();
-    assert!(took < Duration::from_secs(5), "served after {took:?}");
-}
-
-fn resident(w: &World) -> u64 {
-    w.call("System.Info", json!({}))["resident_memory"].as_u64().expect("bytes") >> 20
-}
+/// Answers what nobody asked before and beside what was asked.
+const POISONER: &str = r#"
+import socket,struct
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('192.0.2.2',53)); print('up',flush=True)
+def name(n): return b''.join(bytes([len(l)])+l.encode() for l in n.split('.'))+b'\0'
+def rr(n,ip): return name(n)+struct.pack('!HHIH',1,1,3600,4)+socket.inet_aton(ip)
+while 1:
+    q,p=s.recvfrom(2048); i=12
+    while q[i]: i+=1+q[i]
+    question=q[12:i+5]; head=lambda ident,n,ar: ident+struct.pack('!HHHHH',0x8180,1,n,0,ar)
+    evil=b'\x04evil' in question.lower()
+    if evil:
+        s.sendto(head(bytes([q[0]^1,q[1]]),1,0)+question+rr('x.evil.example','6.6.6.1'),p)
+        s.sendto(head(q[:2],1,0)+name('bank.example')+b'\0\1\0\1'+rr('bank.example','6.6.6.2'),p)
+        s.sendto(head(q[:2],2,1)+question+b'\xc0\x0c'+struct.pack('!HHIH',1,1,60,4)+socket.inet_aton('203.0.113.6')+rr('bank.example','6.6.6.3')+rr('bank.example','6.6.6.4'),p)
+    else:
+        s.sendto(head(q[:2],1,0)+question+b'\xc0\x0c'+struct.pack('!HHIH',1,1,60,4)+socket.inet_aton('203.0.113.7'),p)
+"#;
 
 #[test]
-fn more_connections_than_there_are_places() {
-    need(&["ip"]);
-    may_open_many();
-    world(|w| {
-        let before = resident(w);
-        let mut silent: Vec<UnixStream> = (0..MANY).map(|_| connect(w)).collect();
-        others_are_served(w);
-        // Half a head each.
-        for stream in &mut silent {
-            let _ = stream.write_all(b"POST /Network.List HTTP/1.1\r\nhost: x\r\nx-half: ");
+fn a_poisoned_answer_changes_no_other_name() {
+    need(&["ip", "nft", "dig", "python3"]);
+    world_with_neighbours(|w, lan, _| {
+        let mut upstream = lan
+            .enter(|| Command::new("python3").args(["-c", POISONER]).stdout(Stdio::piped()).spawn())
+            .expect("python3");
+        let mut up = String::new();
+        BufReader::new(upstream.stdout.as_mut().expect("pipe")).read_line(&mut up).expect("read");
+        std::fs::write("/run/resolv.conf", "nameserver 192.0.2.2\n").expect("resolv.conf");
+        w.network("n", json!({}));
+        let (a, b) = (w.sandbox("a", &["n"]), w.sandbox("bank", &["n"]));
+        soon(3000, "the upstream is known", || a.place.dig(&["warm.example"]) == "203.0.113.7");
+        let said = a.place.dig(&["x.evil.example"]);
+        assert!(said.starts_with("203.0.113.6") && !said.contains("6.6.6.1"), "{said}");
+        for place in [&a.place, &b.place] {
+            assert_eq!(place.dig(&["bank.example"]), "203.0.113.7", "asked for itself, not believed");
+            assert_eq!(place.dig(&["bank."]), b.ip, "our own names are never asked upstream");
         }
-        others_are_served(w);
-        let more = resident(w).saturating_sub(before);
-        assert!(more < 48, "{more} MiB for {MANY} silent connections");
-        // Who had been idle longest had to go; the last one is still heard.
-        let mut last = silent.pop().expect("one");
-        last.write_all(b"1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}").expect("the rest");
-        let mut answer = String::new();
-        last.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let _ = upstream.kill();
+        let _ = upstream.wait();
     });
 }
 
-#[test]
-fn bodies_that_never_end() {
-    need(&["ip"]);
-    may_open_many();
-    world(|w| {
-        let before = resident(w);
-        let head = b"POST /Network.Create HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n";
-        let part = vec![b' '; 256 << 10];
-        let mut slow = Vec::new();
-        for _ in 0..200 {
-            let mut stream = connect(w);
-            stream.write_all(head).expect("head");
-            stream.set_nonblocking(true).expect("nonblocking");
-            // As much of it as is taken.
-            for _ in 0..14 {
-                let _ = stream.write(&part);
+fn flood(place: &Place, over: &AtomicBool) {
+    place.enter(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        let known = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01f\0\0\x01\0\x01";
+        let mut held = Vec::new();
+        while !over.load(Relaxed) {
+            (0..256).for_each(|_| drop(socket.send_to(known, "127.0.0.11:53")));
+            if held.len() < 2000 {
+                held.extend(TcpStream::connect("127.0.0.11:53"));
             }
-            slow.push(stream);
         }
-        others_are_served(w);
-        let more = resident(w).saturating_sub(before);
-        assert!(more < 96, "{more} MiB for 200 bodies of 3.5 MB");
+        assert!(held.len() > 100, "it did open connections: {}", held.len());
     });
 }
 
+/// A sandbox floods its resolver and opens connections to it by the thousand; a neighbour's lookups stay quick. 5 ms is
+/// what a machine has to show that does nothing else (`FLOOD_P99_MS=5`); tests run beside others.
 #[test]
-fn answers_that_nobody_reads() {
-    need(&["ip"]);
+fn a_flood_does_not_slow_a_neighbour() {
+    need(&["ip", "nft"]);
+    let limit = std::env::var("FLOOD_P99_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
     world(|w| {
-        let before = resident(w);
-        let requests = b"GET /schema HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2_000);
-        let deaf: Vec<UnixStream> = (0..100)
-            .map(|_| {
-                let mut stream = connect(w);
-                stream.set_nonblocking(true).expect("nonblocking");
-                let _ = stream.write(&requests);
-                stream
-            })
-            .collect();
-        others_are_served(w);
-        let more = resident(w).saturating_sub(before);
-        assert!(more < 64, "{more} MiB for {} deaf clients", deaf.len());
-    });
-}
-
-#[test]
-fn garbage() {
-    need(&["ip"]);
-    world(|w| {
-        let ask = b"POST /Network.List HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}".to_vec();
-        let long = [b"GET /".to_vec(), vec![b'a'; 1 << 20], b" HTTP/1.1\r\n\r\n".to_vec()].concat();
-        let heads =
-            [b"GET /_ping HTTP/1.1\r\n".to_vec(), b"a: b\r\n".repeat(10_000), b"\r\n".to_vec()].concat();
-        let both =
-            b"POST /Network.List HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 7\r\n\r\n{}"
-                .to_vec();
-        // (what is sent, statuses of the answers in order)
-        for (sent, wanted) in [
-            (b"\x00\xff\x16\x03\x01garbage\r\n\r\n".to_vec(), vec!["400"]),
-            (b"GET / HTTP/9.9\r\n\r\n".to_vec(), vec!["400"]),
-            (b"\r\n\r\n\r\nnonsense\r\n\r\n".to_vec(), vec!["400"]),
-            (long, vec!["431"]),
-            (heads, vec!["431"]),
-            (both, vec!["400"]),
-            (ask.repeat(50), vec!["200"; 50]),
-            ([ask.clone(), b"nonsense\r\n\r\n".to_vec(), ask.clone()].concat(), vec!["200", "400"]),
-            ([ask.clone(), b"\r\n".to_vec()].concat(), vec!["200"]),
-        ] {
-            let mut stream = connect(w);
-            // It may have hung up before all of it is sent.
-            let _ = stream.write_all(&sent);
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-            let mut answer = Vec::new();
-            let _ = stream.read_to_end(&mut answer);
-            let text = String::from_utf8_lossy(&answer);
-            let found: Vec<&str> =
-                text.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
-            let shown = String::from_utf8_lossy(&sent[..sent.len().min(80)]).into_owned();
-            assert_eq!(found, wanted, "{shown:?}");
-        }
-        others_are_served(w);
-        let (status, body) =
-            http::request(&w.daemon.socket(), "POST", "/Network.List", b"{}").expect("a list");
-        assert!(status == 200 && serde_json::from_slice::<Value>(&body).is_ok());
+        w.network("n", json!({}));
+        let (f, b) = (w.sandbox("f", &["n"]), w.sandbox("b", &["n"]));
+        let over = AtomicBool::new(false);
+        let mut took: Vec<Duration> = thread::scope(|scope| {
+            scope.spawn(|| flood(&f.place, &over));
+            thread::sleep(Duration::from_millis(500));
+            let asking = b.place.enter(|| {
+                let once = |n: u16| {
+                    let start = Instant::now();
+                    thread::sleep(Duration::from_millis(2));
+                    let asked = Instant::now();
+                    let answer = by_udp(n, "f");
+                    (answer, asked.elapsed().min(start.elapsed()))
+                };
+                (0..400).map(once).collect::<Vec<_>>()
+            });
+            over.store(true, Relaxed);
+            asking.into_iter().map(|(answer, took)| answer.map(|()| took).expect("an answer")).collect()
+        });
+        took.sort();
+        let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+        eprintln!("a neighbour of a flood: p50 {p50:?}, p99 {p99:?}");
+        assert!(p99 < Duration::from_millis(limit), "p99 {p99:?}");
     });
 }

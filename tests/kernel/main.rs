@@ -6,8 +6,10 @@ mod world;
 
 mod api;
 mod attach;
+mod clients;
 mod cost;
 mod drift;
+mod exhausted;
 mod first_packet;
 mod handover;
 mod hostile;
