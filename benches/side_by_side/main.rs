@@ -17,7 +17,10 @@ mod table;
 mod unit;
 mod wire;
 
-use nix::mount::{MsFlags, mount};
+use nix::{
+    mount::{MsFlags, mount},
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     if std::env::var_os(INSIDE).is_none() {
         return apart();
     }
+    on_interrupt(end);
     private();
     measure(&wanted)
 }
@@ -54,6 +58,7 @@ fn apart() -> ExitCode {
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]);
     command.arg(std::env::current_exe().expect("this program")).args(std::env::args().skip(1));
+    on_interrupt(stay);
     match command.env(INSIDE, folder.path()).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -62,6 +67,21 @@ fn apart() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Ctrl-C reaches everybody in the terminal: the outer one stays to take the folder away, ...
+extern "C" fn stay(_: i32) {}
+
+/// ... the inner one, first process of its namespace and deaf by default, ends, and all that it started with it.
+extern "C" fn end(_: i32) {
+    // SAFETY: _exit(2) may be called in a signal handler.
+    unsafe { libc::_exit(130) }
+}
+
+fn on_interrupt(handler: extern "C" fn(i32)) {
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: both handlers do only what is safe in one.
+    unsafe { sigaction(Signal::SIGINT, &action) }.expect("a signal handler");
 }
 
 /// A /run of our own, lo up, and no way for mounts to get out.

@@ -9,6 +9,7 @@ use crate::{
     unit::Unit,
 };
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::Barrier,
     time::Instant,
@@ -79,8 +80,10 @@ type Work<'a> = (Vec<f64>, Box<dyn FnOnce() + 'a>);
 fn rate<'a>(caller: impl Fn(usize, &Barrier) -> Work<'a> + Sync) -> (f64, Vec<f64>) {
     let (start, done) = (Barrier::new(CALLERS + 1), Barrier::new(CALLERS + 1));
     let work = |number| {
-        let (times, undo) = caller(number, &start);
+        // Whoever fails still comes to the end, or all others would wait for ever.
+        let made = catch_unwind(AssertUnwindSafe(|| caller(number, &start)));
         done.wait();
+        let (times, undo) = made.unwrap_or_else(|panic| resume_unwind(panic));
         undo();
         times
     };
