@@ -41,7 +41,7 @@ pub struct Client {
     /// How long a daemon that is being started anew is waited for.
     start: Duration,
     patience: Duration,
-    /// Left by the last call for the next one, which is 0.05 ms faster with it. Clones share it.
+    /// Left by the last call for the next one, which need not connect. Clones share it.
     idle: Arc<Mutex<Option<UnixStream>>>,
 }
 
