@@ -220,6 +220,12 @@ const EXTRA: &[(&str, &str, &str)] = &[
     ("src/volume/mounted.rs", "host", FILES),
     ("src/volume/trash.rs", "host", FILES),
     (
+        "src/cli/run/bundle.rs",
+        "host",
+        "`pontoon run --bundle` starts a runtime in the caller's terminal, on the sandbox's files",
+    ),
+    ("src/cli/run/bundle.rs", "oci", VERB),
+    (
         "src/cli/run/launch.rs",
         "host",
         "`pontoon run` starts its command itself, in the caller's terminal: the launcher is in host",
@@ -327,6 +333,7 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/netavark.rs", "netavark", NAMED),
     ("src/cli/netavark.rs", "podman", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
+    ("src/cli/run/bundle.rs", "oci", NAMED),
     ("src/model/options/bridge.rs", "docker", KEYS),
     ("src/model/options/endpoint.rs", "docker", KEYS),
     ("src/model/options/vlan.rs", "docker", KEYS),
