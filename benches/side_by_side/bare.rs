@@ -140,6 +140,7 @@ impl Hand<'_> {
                 loopback: true,
                 links: vec![(&link, Some(end.inside))],
                 routes: Some((None, &routes)),
+                ..Visit::default()
             };
             furnish(&visit).expect("the inside");
             let tcp = TcpListener::bind("127.0.0.11:40053").expect("a DNS socket");

@@ -81,6 +81,13 @@ impl Metrics {
             let kind = format!("{kind:?}").to_ascii_lowercase();
             let _ = writeln!(page, "pontoon_errors_total{{kind=\"{kind}\"}} {}", count.load(Relaxed));
         }
+        let [times, changes, nanoseconds] = &engine.published.repairs;
+        page.push_str("# TYPE pontoon_repair_seconds summary\n");
+        let seconds = nanoseconds.load(Relaxed) as f64 / 1e9;
+        let _ = writeln!(page, "pontoon_repair_seconds_sum {seconds}");
+        let _ = writeln!(page, "pontoon_repair_seconds_count {}", times.load(Relaxed));
+        let _ = writeln!(page, "# TYPE pontoon_repair_changes_total counter");
+        let _ = writeln!(page, "pontoon_repair_changes_total {}", changes.load(Relaxed));
         self.extra.iter().for_each(|extra| extra(&mut page));
         reply::bytes(StatusCode::OK, "text/plain; version=0.0.4", page.into())
     }

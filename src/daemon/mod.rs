@@ -13,11 +13,14 @@ use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
     error::{Error, Result},
-    host::linux::{
-        Claim, Linux,
-        handover::{
-            Parcel,
-            store::{Passed, passed},
+    host::{
+        Suspect,
+        linux::{
+            Claim, Linux,
+            handover::{
+                Parcel,
+                store::{Passed, passed},
+            },
         },
     },
     ipam::Ephemeral,
@@ -25,6 +28,7 @@ use crate::{
 };
 use adapters::{LocalVolumes, Names};
 use std::{
+    collections::BTreeMap,
     os::unix::net::UnixListener,
     path::Path,
     sync::{Arc, mpsc},
@@ -47,8 +51,9 @@ pub fn run(options: Options) -> Result<()> {
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread for all doorways: a call waits for the engine, not for us, and with two workers every call woke both
+    // (0.1 ms of an attach).
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(16)
         .thread_name("doorway")
         .thread_stack_size(512 << 10)
@@ -83,14 +88,20 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
         let _ = ended.send(Message::Ended { sandbox, cause });
     };
     let drift: mpsc::Sender<Message> = queue.0.clone();
-    let tell_drift = move |cause| drop(drift.send(Message::Drifted { cause }));
+    let published = Arc::new(Published::default());
+    let shown = published.clone();
+    let tell_drift = move |mut suspects: BTreeMap<Suspect, String>| {
+        shown.view.load().sift(&mut suspects);
+        if !suspects.is_empty() {
+            let _ = drift.send(Message::Drifted { suspects });
+        }
+    };
     let host =
         Linux::open(&config.instance, &config.run, volumes.clone(), Box::new(tell), Box::new(tell_drift))?;
     let (adopted, holds) = (host.adopted(), host.holds());
     // Only now: this daemon is the instance's.
     let mut inheritance = Inheritance::find(config, kept);
     inheritance.hand_out(&adopted, &holds);
-    let published = Arc::new(Published::default());
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
     let service = Service { dns: names.dns.clone(), names: published.names.clone(), holds };

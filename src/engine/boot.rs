@@ -4,16 +4,18 @@ use super::{
     change::{self, Change, files_gone},
     decide::event,
     network::predefined,
+    repair::reconcile,
     undo,
     view::View,
     writer::Writer,
 };
 use crate::{
     error::Result,
+    host::Extent,
     ipam::Intervals,
     model::{
         Id, IfName, Name, Sandbox, Volume,
-        kernel::{Item, Op, host_end},
+        kernel::{Item, host_end},
         sandbox::Netns,
     },
     plan,
@@ -48,7 +50,8 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     }
     // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
-    reconcile(writer)?;
+    let wanted = wanted(writer);
+    reconcile(writer, wanted, Extent::All, |_| true)?;
     gone.iter().map(|volume| &volume.name).chain(&removed).for_each(|name| finish_removal(writer, name));
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
@@ -198,51 +201,6 @@ pub fn wanted(writer: &Writer) -> Vec<Item> {
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, strict)));
     items.extend(view.volumes.values().flat_map(|volume| plan::volume::items(volume)));
     items
-}
-
-/// Puts the kernel right after somebody changed it, and says what was found.
-pub fn repair(writer: &mut Writer, cause: &str) {
-    let name = writer.state.settings.instance.clone();
-    let done = match reconcile(writer) {
-        Ok(changes) => format!("{cause}: the kernel is right again, {changes} further changes"),
-        Err(error) => format!("{cause}: {error}"),
-    };
-    let now = (writer.clock)();
-    writer.events.publish(event(&now, "daemon", "repair", &name, &name, &done));
-}
-
-/// Observes, compares, applies; how many operations it took. If it cannot be done as a whole it is done piece by piece, and what fails is said.
-fn reconcile(writer: &mut Writer) -> Result<usize> {
-    let wanted = wanted(writer);
-    let found = writer.host.observe(&wanted)?;
-    let mut ops = plan::diff::diff(found, wanted);
-    // Its runtime has it, or has let it go with its namespace: a second one would lie on the host for ever.
-    ops.retain(|op| !matches!(op, Op::Add(Item::Link(link)) if link.kind.is_handed()));
-    let applied = match writer.host.apply(&ops) {
-        Ok(applied) => vec![applied],
-        Err(error) => {
-            tracing::warn!(%error, "the kernel could not be put right in one go, trying piece by piece");
-            piece_by_piece(writer, &ops)
-        }
-    };
-    for applied in applied {
-        applied.resolvers.into_iter().for_each(|(id, udp, tcp)| writer.resolvers.serve(id, udp, tcp));
-        if !applied.leaving.is_empty() {
-            writer.host.bury(applied.leaving, Box::new(|_| {}));
-        }
-    }
-    Ok(ops.len())
-}
-
-fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<crate::host::Applied> {
-    let mut applied = Vec::new();
-    for op in ops {
-        match writer.host.apply(std::slice::from_ref(op)) {
-            Ok(one) => applied.push(one),
-            Err(error) => tracing::error!(?op, %error, "promised, but it cannot be done now"),
-        }
-    }
-    applied
 }
 
 fn publish(writer: &mut Writer) {

@@ -8,11 +8,14 @@ use crate::{
         command::{Filters, VolumePrune, VolumeRemove, Which},
         mount::MountKind,
         network::HELD_BY,
-        reply::{Df, DfCount, Pruned, VolumeUsage},
+        reply::{Df, DfCount, Finding, Pruned, VolumeUsage},
     },
 };
 use parking_lot::{Mutex, MutexGuard};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Who prunes at the moment: one of a kind, so that each reports what it removed itself.
 #[derive(Default)]
@@ -42,10 +45,26 @@ impl Engine {
             Command::SystemDf(_) => self.df(progress).map(Reply::Df),
             Command::VolumePrune(request) => self.prune_volumes(request, progress).map(Reply::Pruned),
             Command::NetworkPrune(filters) => self.prune_networks(filters, progress).map(Reply::Pruned),
-            Command::SystemDoctor(_) => Ok(Reply::Findings(self.probe.doctor(&self.view()))),
+            Command::SystemDoctor(_) => Ok(Reply::Findings(
+                self.probe.doctor(&self.view()).into_iter().chain(self.fights()).collect(),
+            )),
             Command::SystemDump(_) => self.dump().map(Reply::Value),
             _ => return None,
         })
+    }
+
+    /// What another program has kept changing lately.
+    fn fights(&self) -> Vec<Finding> {
+        const LATELY: Duration = Duration::from_secs(120);
+        let fights = self.published.fights.load();
+        let fresh = fights.iter().filter(|(at, _)| at.elapsed() < LATELY);
+        let finding = |(_, what): &(Instant, String)| Finding {
+            level: "problem".to_owned(),
+            check: "drift".to_owned(),
+            message: what.clone(),
+            remedy: Some("stop the program that does it: `pontoon events` says what happens".to_owned()),
+        };
+        fresh.map(finding).collect()
     }
 
     /// Volumes that a command may be the first to use and whose mounting waits for another machine.

@@ -33,6 +33,7 @@ mod ports;
 mod promises;
 mod publish;
 mod query;
+mod repair;
 mod sandbox;
 mod undo;
 mod view;
@@ -57,7 +58,8 @@ use arc_swap::ArcSwap;
 use std::{
     net::{IpAddr, TcpListener, UdpSocket},
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::AtomicU64, mpsc},
+    time::Instant,
 };
 
 /// Gets the answer to a call; from any thread, once.
@@ -99,6 +101,10 @@ pub trait Probe: Send + Sync {
 pub struct Published {
     pub view: ArcSwap<View>,
     pub names: Arc<ArcSwap<Names>>,
+    /// What is put right again and again, because another program keeps changing it: for `doctor`.
+    pub fights: ArcSwap<Vec<(Instant, String)>>,
+    /// Repairs since the start: how often, how many changes they took, and nanoseconds.
+    pub repairs: [AtomicU64; 3],
 }
 
 /// The way to the writer, shared by all doorways.

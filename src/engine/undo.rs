@@ -1,9 +1,9 @@
 //! Taking a decision back: out of the writer's state, and, if it was begun, out of the kernel and the ledger.
 use super::{
-    boot,
     carry::Undone,
     change::{self, Change},
     decide::State,
+    repair,
     view::View,
     writer::Writer,
 };
@@ -35,7 +35,7 @@ pub fn withdraw(writer: &mut Writer, changes: &[Change], later: &[Change], mut e
             Err(second) => {
                 error = error.because(format!("and undoing it failed: {second}"));
                 // What is there and not promised goes the way it would go at a start.
-                boot::repair(writer, "a failed call could not be undone");
+                repair::everything(writer, "a failed call could not be undone");
             }
         }
     }

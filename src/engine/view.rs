@@ -1,11 +1,15 @@
 //! The published view: all promises, immutable, shared by reference. Publishing copies no record.
 use crate::{
     error::{Error, Result},
+    host::Suspect,
     model::{Id, Name, Network, Sandbox, Volume, mount::MountKind},
     plan::Lookup,
 };
 use rpds::{HashTrieMapSync, HashTrieSetSync};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Everything promised, and who is whose member.
 #[derive(Clone, Default)]
@@ -53,6 +57,21 @@ impl View {
     }
     pub fn member_count(&self, network: Id) -> usize {
         self.members.get(&network).map_or(0, HashTrieSetSync::size)
+    }
+    /// Every endpoint and the sandbox that has it.
+    pub fn seats(&self) -> HashMap<Id, &Arc<Sandbox>> {
+        let sandboxes = self.sandboxes.values();
+        sandboxes.flat_map(|sandbox| sandbox.endpoints.iter().map(move |seat| (seat.id, sandbox))).collect()
+    }
+    /// Leaves the suspicions that are about something of ours.
+    pub fn sift(&self, suspects: &mut BTreeMap<Suspect, String>) {
+        let seated = suspects.keys().any(|suspect| matches!(suspect, Suspect::Link(_) | Suspect::Port(_)));
+        let seats = if seated { self.seats() } else { HashMap::new() };
+        suspects.retain(|suspect, _| match suspect {
+            Suspect::Bridge(network) => self.networks.contains_key(network),
+            Suspect::Link(endpoint) | Suspect::Port(endpoint) => seats.contains_key(endpoint),
+            _ => true,
+        });
     }
     /// The sandboxes that mount a volume, by name.
     pub fn users(&self, volume: &Name) -> Vec<Arc<Sandbox>> {

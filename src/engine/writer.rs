@@ -7,18 +7,20 @@ use super::{
     ends::Ends,
     network, ports,
     promises::Promises,
+    repair::{self, Repairs},
     sandbox,
     view::View,
     volume,
 };
 use crate::{
     error::{Error, Result},
-    host::Host,
+    host::{Host, Suspect},
     ipam::Intervals,
     model::{Command, Id, command::SandboxRemove, names::Names},
     store::{Contents, Ledger},
 };
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -41,9 +43,9 @@ pub enum Message {
         sandbox: Id,
         cause: String,
     },
-    /// Somebody else changed what is ours in the kernel.
+    /// Somebody else may have changed what is ours in the kernel: where to look, and what was noticed.
     Drifted {
-        cause: String,
+        suspects: BTreeMap<Suspect, String>,
     },
     Stop,
 }
@@ -78,6 +80,7 @@ pub(super) struct Writer {
     pub ends: Ends,
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
+    pub repairs: Repairs,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -110,6 +113,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         clock: parts.clock,
         ends: Ends::default(),
         late: Vec::new(),
+        repairs: Repairs::default(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -128,7 +132,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
 /// Waits for a message, or until something is due; takes what else is there.
 fn next_batch(inbox: &mpsc::Receiver<Message>, writer: &mut Writer) -> Option<Vec<Message>> {
     let again = (!writer.late.is_empty()).then(|| Instant::now() + TRY_AGAIN);
-    let due = writer.ends.next_deadline().into_iter().chain(again).min();
+    let due = writer.ends.next_deadline().into_iter().chain(again).chain(writer.repairs.due()).min();
     let first = match due {
         None => Some(inbox.recv().ok()?),
         Some(due) => match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -149,13 +153,7 @@ impl Writer {
         let mut staged = Vec::new();
         let mut go_on = true;
         // First of all, so that the calls of this batch find the kernel as it should be.
-        let drifted = batch.iter().rev().find_map(|message| match message {
-            Message::Drifted { cause } => Some(cause.clone()),
-            _ => None,
-        });
-        if let Some(cause) = drifted {
-            boot::repair(self, &cause);
-        }
+        repair::repair(self, &batch);
         for message in batch {
             match message {
                 Message::Call { command, answer } => self.stage_call(command, answer, &mut staged),

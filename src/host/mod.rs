@@ -23,7 +23,12 @@ pub trait Host: Send {
     fn apply(&mut self, ops: &[Op]) -> Result<Applied>;
 
     /// What is there that bears our mark. `wanted` says in which namespaces to look.
-    fn observe(&mut self, wanted: &[Item]) -> Result<Vec<Item>>;
+    fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>>;
+
+    /// Whether the last `observe` found the tables for elements broken and made them anew, with all wanted ones.
+    fn rebuilt(&mut self) -> bool {
+        false
+    }
 
     /// Waits elsewhere until these links are gone, then calls `done`. Returns at once.
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done);
@@ -49,6 +54,35 @@ pub trait Host: Send {
 
     /// Takes everything of this instance away and sets what was switched on back.
     fn leave(&mut self) -> Result<()>;
+}
+
+/// How far to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything of ours, also what nobody wants.
+    All,
+    /// Only what is wanted; but all elements if one is. A link whose namespace is not wanted is looked at from the host.
+    Wanted,
+}
+
+/// What somebody else may have changed, as far as a notice of the kernel tells: where to look.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Suspect {
+    /// Notices were lost.
+    Everything,
+    /// nftables.
+    Tables,
+    Forwarding,
+    /// Mounts of volumes.
+    Mounts,
+    /// How bridges treat their ports: br_netfilter was switched.
+    Ports,
+    /// The bridge of a network, and its ports as seen from the host.
+    Bridge(Id),
+    /// The host end of an endpoint.
+    Port(Id),
+    /// An endpoint's link, and everything inside its sandbox.
+    Link(Id),
 }
 
 /// Called once, from any thread.

@@ -8,6 +8,7 @@ pub mod network;
 pub mod ports;
 pub mod sandbox;
 pub mod volume;
+pub mod words;
 
 use crate::model::{Id, Network, Volume, kernel::Item};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What every `Host` does, fake or real. A test brings a fresh host and a folder for namespaces; nothing of ours is
 //! there before, and nothing after. What only a judge outside can see (packets, `ip -j`) is proven elsewhere.
 use pontoon::{
-    host::Host,
+    host::{Extent, Host},
     model::{
         Family, Id, IfName, Mac, Proto, Subnet,
         address::Cidr,
@@ -129,7 +129,7 @@ fn add(ground: &mut Ground<'_>, items: &[Item]) {
 }
 fn clear(ground: &mut Ground<'_>, items: &[Item]) {
     apply(ground, &diff(items.to_vec(), [])).expect("to be removed");
-    let left = ground.host.observe(&[]).expect("to be observed");
+    let left = ground.host.observe(&[], Extent::All).expect("to be observed");
     assert_eq!(ours(left), [], "nothing is left");
 }
 fn ours(found: Vec<Item>) -> Vec<Item> {
@@ -139,7 +139,7 @@ fn ours(found: Vec<Item>) -> Vec<Item> {
 fn found(ground: &mut Ground<'_>) {
     let scene = scene(ground);
     add(ground, &scene);
-    let found = ours(ground.host.observe(&scene).expect("to be observed"));
+    let found = ours(ground.host.observe(&scene, Extent::All).expect("to be observed"));
     assert_eq!(diff(found, scene.clone()), [], "found and wanted");
     clear(ground, &scene);
 }
@@ -170,14 +170,14 @@ fn one_value(ground: &mut Ground<'_>) {
     apply(ground, &[Op::Add(after.clone())]).expect_err("the key has another value");
     let ops = diff([before], [after.clone()]);
     apply(ground, &ops).expect("a removal makes room");
-    let found = ours(ground.host.observe(&[]).expect("to be observed"));
+    let found = ours(ground.host.observe(&[], Extent::All).expect("to be observed"));
     assert_eq!(found, std::slice::from_ref(&after));
     clear(ground, &[after]);
 }
 
 fn held_once(ground: &mut Ground<'_>) {
     add(ground, &[hold(4_713)]);
-    let found = ground.host.observe(&[hold(4_713)]).expect("to be observed");
+    let found = ground.host.observe(&[hold(4_713)], Extent::All).expect("to be observed");
     assert!(found.contains(&hold(4_713)));
     let every = Hold { proto: Proto::Tcp, host: None, port: 4_713, targets: vec![] };
     let error = apply(ground, &[Op::Add(Item::Hold(every))]).expect_err("it is taken");
@@ -215,7 +215,7 @@ fn routes_move(ground: &mut Ground<'_>) {
     apply(ground, &diff([routes(9, 1, "eth0")], moved.clone())).expect("a move");
     scene.pop();
     scene.extend(moved);
-    let found = ours(ground.host.observe(&scene).expect("to be observed"));
+    let found = ours(ground.host.observe(&scene, Extent::All).expect("to be observed"));
     assert_eq!(diff(found, scene.clone()), []);
     clear(ground, &scene);
 }

@@ -6,15 +6,15 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Facts, Host, Leaving, Sign},
+    host::{Applied, Done, Extent, Facts, Host, Leaving, Sign},
     model::{
         Id,
-        kernel::{Item, Op},
+        kernel::{Item, Key, Op},
         sandbox::Process,
     },
 };
 use parking_lot::MutexGuard;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// One daemon's hold of the machine.
 pub struct Fake {
@@ -55,8 +55,17 @@ impl Host for Fake {
         Ok(applied)
     }
 
-    fn observe(&mut self, wanted: &[Item]) -> Result<Vec<Item>> {
-        Ok(self.machine()?.found(wanted))
+    fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {
+        let mut found = self.machine()?.found(wanted);
+        if extent == Extent::Wanted {
+            let keys: BTreeSet<Key> = wanted.iter().map(Item::key).collect();
+            let tables = wanted.iter().any(|item| matches!(item, Item::Element(_)));
+            found.retain(|item| match item {
+                Item::Element(_) => tables,
+                item => keys.contains(&item.key()),
+            });
+        }
+        Ok(found)
     }
 
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {

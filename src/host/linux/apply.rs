@@ -4,7 +4,7 @@ use super::{
     attach::{self, Visits},
     forwarding,
     kernel::Linux,
-    namespace,
+    mend, namespace,
     netlink::{bridge, parent, veth},
     nft::{self, Filter},
     tidy_up::{Chore, forwarding_note},
@@ -84,15 +84,11 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
     let mut visits = Visits::default();
     for op in ops {
         match op {
-            // Its runtime has the other end: that one stays as it is.
-            Op::Change(_, Item::Link(link)) if link.kind.is_handed() => {
-                attach::put_back(linux, link)?;
-            }
-            Op::Change(Item::Link(before), Item::Link(after)) => {
+            Op::Change(Item::Link(before), Item::Link(after)) if !mend::link(linux, before, after)? => {
                 veth::remove(&mut linux.route, &before.host_name())?;
                 visits.link(after);
             }
-            Op::Add(Item::Link(link)) => visits.link(link),
+            Op::Add(Item::Link(link)) if !mend::stands(linux, link)? => visits.link(link),
             Op::Add(Item::Routes(routes)) => visits.routes(None, routes),
             Op::Change(Item::Routes(before), Item::Routes(after)) => visits.routes(Some(before), after),
             Op::Add(Item::Resolver(Resolver { sandbox })) => visits.resolver(*sandbox),
@@ -121,11 +117,14 @@ fn add(linux: &mut Linux, item: &Item) -> Result<()> {
     match item {
         Item::Forwarding(family) => switch_forwarding_on(linux, *family),
         Item::Namespace(wanted) => add_namespace(linux, wanted),
-        Item::VolumeMount(mount) => linux.volumes.mount(mount),
+        Item::VolumeMount(mount) => {
+            linux.mounting.store(true, std::sync::atomic::Ordering::Relaxed);
+            linux.volumes.mount(mount)
+        }
         Item::Hold(hold) => linux.holds.hold(hold),
         Item::Bridge(wanted) => {
             linux.hairpin = super::kernel::br_netfilter();
-            bridge::create(&mut linux.route, &linux.instance, wanted).map(|_| ())
+            mend::bridge(linux, wanted)
         }
         Item::Link(_) | Item::Routes(_) | Item::Resolver(_) | Item::Element(_) => {
             Err(Error::internal("not for itself: it goes together with others"))
@@ -141,7 +140,9 @@ fn switch_forwarding_on(linux: &mut Linux, family: Family) -> Result<()> {
     linux.nft.exchange(&[], &[Element::Guard(family)])?;
     let note = forwarding_note(linux, family);
     let raised = if family == Family::V6 { forwarding::listeners()? } else { Vec::new() };
-    let raised: String = raised.iter().map(|name| format!("{name}\n")).collect();
+    // Somebody switched it off meanwhile: those of the first time still count.
+    let before = std::fs::read_to_string(&note).unwrap_or_default();
+    let raised: String = raised.iter().map(|name| format!("{name}\n")).chain([before]).collect();
     std::fs::write(&note, raised).map_err(|error| Error::os(format!("write {}", note.display()), &error))?;
     forwarding::switch_on(family).map(|_| ())
 }

@@ -118,7 +118,8 @@ fn inside(wanted: &Wanted<'_>, ends: &[HostEnd], adopted: Option<DnsSockets>) ->
         LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => (*link, None),
     });
     let links: Vec<_> = links.collect();
-    furnish(&Visit { loopback: !links.is_empty() || wanted.resolver, links, routes: wanted.routes })?;
+    let loopback = !links.is_empty() || wanted.resolver;
+    furnish(&Visit { loopback, links, routes: wanted.routes, ..Visit::default() })?;
     match wanted.resolver {
         true => resolver_sockets(adopted).map(Some),
         false => Ok(None),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Facts, Host, Leaving, Sign},
+    host::{Applied, Done, Extent, Facts, Host, Leaving, Sign},
     model::{
         Id, Subnet,
         kernel::{Item, Op},
@@ -24,7 +24,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 /// Namespaces of sandboxes, held open; shared with whoever opens sockets in them.
@@ -52,6 +52,10 @@ pub struct Linux {
     /// With br_netfilter a sandbox reaches its own published port only if its bridge port may send back what came
     /// through it (nft-layout.md section 5).
     pub(super) hairpin: bool,
+    /// The last look found our tables broken and made them anew.
+    pub(super) rebuilt: bool,
+    /// A volume was mounted by us.
+    pub(super) mounting: Arc<AtomicBool>,
     pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
 }
 
@@ -88,12 +92,15 @@ impl Linux {
             resolving: HashSet::new(),
             volumes,
             hairpin: br_netfilter(),
+            rebuilt: false,
+            mounting: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
         };
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;
         }
-        drift::start(instance, linux.nft.port_id(), drifted)?;
+        let (volumes, mounting) = (linux.volumes.clone(), linux.mounting.clone());
+        drift::start(instance, linux.nft.port_id(), volumes, mounting, drifted)?;
         Ok(linux)
     }
 
@@ -131,8 +138,12 @@ impl Host for Linux {
         apply::apply(self, ops)
     }
 
-    fn observe(&mut self, wanted: &[Item]) -> Result<Vec<Item>> {
-        observe::observe(self, wanted)
+    fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {
+        observe::observe(self, wanted, extent)
+    }
+
+    fn rebuilt(&mut self) -> bool {
+        std::mem::take(&mut self.rebuilt)
     }
 
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {

@@ -12,6 +12,7 @@ pub mod hold;
 pub mod inside;
 mod kernel;
 pub mod launch;
+mod mend;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;

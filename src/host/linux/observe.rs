@@ -1,31 +1,40 @@
 //! What stands in the kernel that bears our mark, as items to compare with what is wanted.
 use super::{
     forwarding,
-    kernel::Linux,
+    kernel::{Linux, br_netfilter, bridged_packets_are_filtered},
     netlink::{
-        Route,
-        observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen},
+        self, Route,
+        observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen, Seen},
     },
     tidy_up::forwarding_note,
 };
 use crate::{
     error::Result,
+    host::Extent,
     model::{
-        Family, Id, IfName,
+        Family, Id, IfName, Mac,
         address::Cidr,
-        kernel::{Bridge, Element, Item, Link, LinkKind, Namespace, Route as Wish, Routes, VolumeMount},
+        kernel::{
+            Bridge, Element, Item, Key, LINK_GROUP, Link, LinkKind, Namespace, Route as Wish, Routes,
+            VolumeMount,
+        },
     },
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
     os::fd::AsFd,
     path::PathBuf,
 };
 
+/// Past so many names one dump of all links is cheaper.
+const ONE_BY_ONE: usize = 16;
+
 /// Changes nothing, but for tables that are gone or not whole. Names that cannot be read from the kernel are taken over from `wanted` where what can be read agrees.
-pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
-    let seen = observe::host(&mut linux.route, &linux.instance)?;
+pub fn observe(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {
+    linux.hairpin = br_netfilter();
+    let seen = host(linux, wanted, extent)?;
+    let ends = Ends::new(linux, &seen);
     let mut found = Vec::new();
     for family in [Family::V4, Family::V6] {
         if forwarding::is_on(family)? {
@@ -33,30 +42,94 @@ pub fn observe(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
         }
     }
     found.extend(bridges(&seen.bridges, wanted));
-    found.extend(insides(linux, &seen.ends, wanted)?);
-    found.extend(handed(&seen.ends, wanted));
-    found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
+    found.extend(insides(linux, &ends, wanted)?);
+    found.extend(outsides(&ends, wanted));
+    if extent == Extent::All {
+        found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
+        found.extend(forgotten_namespaces(linux, wanted));
+    }
     found.extend(in_this_process(linux, wanted));
-    found.extend(forgotten_namespaces(linux, wanted));
-    found.extend(mounted_volumes(linux, wanted));
+    if wanted.iter().any(|item| matches!(item, Item::VolumeMount(_))) || extent == Extent::All {
+        found.extend(mounted_volumes(linux, wanted));
+    }
+    if extent == Extent::Wanted {
+        let keys: HashSet<Key> = wanted.iter().map(Item::key).collect();
+        found.retain(|item| keys.contains(&item.key()));
+    }
+    if wanted.iter().any(|item| matches!(item, Item::Element(_))) || extent == Extent::All {
+        found.extend(elements(linux, wanted)?);
+    }
+    Ok(found)
+}
+
+/// Our links on the host, or those that are wanted and the bridges they stand on.
+fn host(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Seen> {
+    let mut names: BTreeSet<IfName> = BTreeSet::new();
+    for item in wanted {
+        match item {
+            Item::Bridge(bridge) => drop(names.insert(bridge.name.clone())),
+            Item::Link(link) => {
+                let bridge = link.kind.bridge().map(|(bridge, _)| bridge.clone());
+                names.extend(bridge.into_iter().flat_map(|bridge| [link.host_name(), bridge]));
+            }
+            _ => {}
+        }
+    }
+    match extent == Extent::Wanted && names.len() <= ONE_BY_ONE {
+        true => {
+            let names: Vec<&IfName> = names.iter().collect();
+            observe::named(&mut linux.route, &linux.instance, &names)
+        }
+        false => observe::host(&mut linux.route, &linux.instance),
+    }
+}
+
+fn elements(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     let elements = match linux.nft.elements()? {
         Some(elements) => elements,
         // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
         // the tables half made.
         None => {
-            let elements: Vec<Element> = wanted
-                .iter()
-                .filter_map(
-                    |item| if let Item::Element(element) = item { Some(element.clone()) } else { None },
-                )
-                .collect();
+            let element = |item: &Item| if let Item::Element(e) = item { Some(e.clone()) } else { None };
+            let elements: Vec<Element> = wanted.iter().filter_map(element).collect();
             linux.rebuild(&elements)?;
+            linux.rebuilt = true;
             elements
         }
     };
     // The guards belong to the forwarding switch, not to any network.
-    found.extend(elements.into_iter().filter(|e| !matches!(e, Element::Guard(_))).map(Item::Element));
-    Ok(found)
+    Ok(elements.into_iter().filter(|e| !matches!(e, Element::Guard(_))).map(Item::Element).collect())
+}
+
+/// Host ends as they stand, and how their ports should be set.
+struct Ends<'a> {
+    by_endpoint: HashMap<Id, &'a EndSeen>,
+    neighbours: &'a HashSet<(u32, IpAddr, Mac)>,
+    hairpin: bool,
+    /// Isolated ports would lose what br_netfilter redirects.
+    filtered: bool,
+}
+
+impl<'a> Ends<'a> {
+    fn new(linux: &Linux, seen: &'a Seen) -> Self {
+        Ends {
+            by_endpoint: seen.ends.iter().map(|end| (end.endpoint, end)).collect(),
+            neighbours: &seen.neighbours,
+            hairpin: linux.hairpin,
+            filtered: bridged_packets_are_filtered(),
+        }
+    }
+
+    /// Is this end as `wish` wants it?
+    fn fits(&self, wish: &Link, end: &EndSeen) -> bool {
+        let Some((bridge, isolated)) = wish.kind.bridge() else { return true };
+        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
+        end.up
+            && end.bridge.as_ref() == Some(bridge)
+            && end.isolated == (isolated && !self.filtered)
+            && end.hairpin == self.hairpin
+            && addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
+    }
 }
 
 fn bridges(seen: &[BridgeSeen], wanted: &[Item]) -> Vec<Item> {
@@ -68,31 +141,41 @@ fn bridges(seen: &[BridgeSeen], wanted: &[Item]) -> Vec<Item> {
     }
     let found = seen.iter().map(|seen| {
         let wish = wishes.get(&seen.name);
+        let whole = seen.up && seen.group == LINK_GROUP;
         let mut addresses = seen.addresses.clone();
         if let Some(wish) = wish
             && same(&addresses, &wish.addresses)
-            && seen.up
         {
             addresses.clone_from(&wish.addresses);
         }
         let default_mtu = wish.is_some_and(|wish| wish.mtu.is_none());
+        let (ipv6, route_localnet) = wish.map_or((false, false), |wish| switched(wish));
         Item::Bridge(Bridge {
             network: seen.network,
             name: seen.name.clone(),
-            mac: seen.mac.unwrap_or(crate::model::Mac([0; 6])),
-            mtu: if default_mtu { None } else { Some(seen.mtu) },
-            // A bridge that is down differs from every wish: changing it brings it up.
-            addresses: if seen.up { addresses } else { Vec::new() },
-            ipv6: wish.is_some_and(|wish| wish.ipv6),
-            route_localnet: wish.is_some_and(|wish| wish.route_localnet),
+            mac: seen.mac.unwrap_or(Mac([0; 6])),
+            // A bridge that is down, or in another group, differs from every wish: changing it brings it up.
+            mtu: match (whole, default_mtu) {
+                (true, true) => None,
+                (true, false) => Some(seen.mtu),
+                (false, _) => Some(0),
+            },
+            addresses,
+            ipv6,
+            route_localnet,
         })
     });
     found.collect()
 }
 
+/// IPv6 and the routing of 127.0.0.0/8, as they were wished or the other way round.
+fn switched(wish: &Bridge) -> (bool, bool) {
+    let right = netlink::bridge::switches_stand(wish);
+    (wish.ipv6 == right.0, wish.route_localnet == right.1)
+}
+
 /// Links and default routes of wanted sandboxes, read inside their namespaces: one visit each.
-fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>> {
-    let ends: HashMap<Id, &EndSeen> = ends.iter().map(|end| (end.endpoint, end)).collect();
+fn insides(linux: &Linux, ends: &Ends<'_>, wanted: &[Item]) -> Result<Vec<Item>> {
     let mut links: HashMap<Id, Vec<&Link>> = HashMap::new();
     let mut routes: HashMap<Id, &Routes> = HashMap::new();
     for item in wanted {
@@ -108,11 +191,12 @@ fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>
         let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
         let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
         let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+        let promised = links.get(&namespace.sandbox).map_or(&[][..], Vec::as_slice);
         // A link that is made anew takes its routes with it.
         let mut passing: HashSet<&IfName> = HashSet::new();
-        for link in links.get(&namespace.sandbox).into_iter().flatten() {
+        for link in promised {
             let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            let seen = found_link(link, ends.get(&link.endpoint).copied(), interface);
+            let seen = found_link(link, ends, Some(interface));
             passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
             found.extend(seen.map(Item::Link));
         }
@@ -121,54 +205,67 @@ fn insides(linux: &Linux, ends: &[EndSeen], wanted: &[Item]) -> Result<Vec<Item>
                 .iter()
                 .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
                 .collect();
-            found.extend(found_routes(wish, &lasting).map(Item::Routes));
+            let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
+            found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
         }
     }
     Ok(found)
 }
 
-/// Links whose other end their runtime has: they are judged by the host end alone.
-fn handed(ends: &[EndSeen], wanted: &[Item]) -> Vec<Item> {
-    let ends: HashMap<Id, &EndSeen> = ends.iter().map(|end| (end.endpoint, end)).collect();
-    let found = wanted.iter().filter_map(|item| {
-        let Item::Link(wish) = item else { return None };
-        let (LinkKind::Handed { bridge, .. }, Some(end)) = (&wish.kind, ends.get(&wish.endpoint)) else {
-            return None;
-        };
-        let equal = end.up && end.bridge.as_ref() == Some(bridge);
-        Some(Item::Link(if equal { wish.clone() } else { different(wish) }))
-    });
-    found.collect()
-}
-
-/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it.
-fn found_link(wish: &Link, end: Option<&EndSeen>, inside: Option<&InsideSeen>) -> Option<Link> {
-    let (inside, differs) = match (&wish.kind, end, inside) {
-        (LinkKind::Veth { bridge, .. }, Some(end), Some(inside)) => {
-            (inside, end.bridge.as_ref() != Some(bridge) || !end.up)
+/// Links whose sandboxes nobody wants to have looked into.
+fn outsides(ends: &Ends<'_>, wanted: &[Item]) -> Vec<Item> {
+    let mut visited = HashSet::new();
+    for item in wanted {
+        if let Item::Namespace(namespace) = item {
+            visited.insert(namespace.sandbox);
         }
-        // Half of a pair that is being taken down, or the sandbox renamed its end: made anew.
-        (LinkKind::Veth { .. }, Some(_), None) => return Some(different(wish)),
-        (LinkKind::Veth { .. }, None, _) => return None,
-        (_, _, inside) => (inside?, false),
-    };
-    let equal = !differs
-        && inside.up
-        && inside.mac == Some(wish.mac)
+    }
+    let links = wanted.iter().filter_map(|item| match item {
+        Item::Link(link) if !visited.contains(&link.sandbox) => Some(link),
+        _ => None,
+    });
+    links.filter_map(|link| found_link(link, ends, None)).map(Item::Link).collect()
+}
+
+/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its kind if the
+/// host's side is wrong, in its addresses (or MTU) if the sandbox's is, in its name if it has to be made anew.
+fn found_link(wish: &Link, ends: &Ends<'_>, inside: Option<Option<&InsideSeen>>) -> Option<Link> {
+    let mut found = wish.clone();
+    if let LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } = &mut found.kind {
+        let end = ends.by_endpoint.get(&wish.endpoint)?;
+        if !ends.fits(wish, end) {
+            *bridge = wish.host_name();
+        }
+    }
+    match (inside, &wish.kind) {
+        (None, _) => {}
+        (Some(Some(inside)), _) if is_dressed(wish, inside) => {}
+        (Some(Some(_)), _) if wish.addresses.is_empty() => found.mtu = Some(0),
+        (Some(Some(_)), _) => found.addresses.clear(),
+        // Half of a pair that is being taken down, or the sandbox renamed its end.
+        (Some(None), LinkKind::Veth { .. }) => found.name = wish.host_name(),
+        (Some(None), _) => return None,
+    }
+    Some(found)
+}
+
+fn is_dressed(wish: &Link, inside: &InsideSeen) -> bool {
+    let shares_mac = matches!(wish.kind, LinkKind::Ipvlan { .. });
+    inside.up
+        && (shares_mac || inside.mac == Some(wish.mac))
+        && wish.mtu.is_none_or(|mtu| mtu == inside.mtu)
         && wish.addresses.iter().all(|address| inside.addresses.contains(address))
-        && wish.routes.iter().all(|route| inside.routes.contains(route));
-    Some(if equal { wish.clone() } else { different(wish) })
+        && wish.routes.iter().all(|route| inside.routes.contains(route))
 }
 
-fn different(wish: &Link) -> Link {
-    Link { addresses: Vec::new(), neighbours: Vec::new(), ..wish.clone() }
-}
-
-fn found_routes(wish: &Routes, defaults: &[&DefaultSeen]) -> Option<Routes> {
+/// A default route through an interface of the sandbox's `own` (a VPN) is its affair: ours counts as there.
+fn found_routes(wish: &Routes, defaults: &[&DefaultSeen], own: impl Fn(&IfName) -> bool) -> Option<Routes> {
     let has = |v6: bool, wish: Option<&Wish>| {
         let wish = wish?;
         let is = |seen: &&&DefaultSeen| {
-            seen.v6 == v6 && seen.gateway == wish.gateway && seen.link.as_ref() == Some(&wish.link)
+            seen.v6 == v6
+                && (seen.link.as_ref().is_some_and(&own)
+                    || (seen.gateway == wish.gateway && seen.link.as_ref() == Some(&wish.link)))
         };
         defaults.iter().find(is).map(|_| wish.clone())
     };

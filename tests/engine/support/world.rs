@@ -150,10 +150,12 @@ impl World {
     }
     /// Somebody is said to have changed what is ours.
     pub fn drifted(&self) {
-        let cause = "somebody".to_owned();
-        self.running().queue.send(Message::Drifted { cause }).expect("a writer");
+        let suspects = [(pontoon::host::Suspect::Everything, "somebody".to_owned())].into();
+        self.running().queue.send(Message::Drifted { suspects }).expect("a writer");
     }
+    /// After what the writer does behind its last answer.
     pub fn resolvers(&self) -> &FakeResolvers {
+        self.settle();
         &self.running().resolvers
     }
 

@@ -184,6 +184,23 @@ impl World {
     pub fn remove(&self, name: &str) {
         self.call("Sandbox.Remove", json!({ "name": name }));
     }
+    /// Causes of the past events with this action, oldest first.
+    #[track_caller]
+    pub fn events(&self, action: &str) -> Vec<String> {
+        let body = br#"{"since": "2000-01-01T00:00:00Z"}"#;
+        let mut reader =
+            http::open(&self.daemon.socket(), "POST", "/Events.Watch", body).expect("the stream of events");
+        http::head(&mut reader).expect("head");
+        // The past comes at once.
+        reader.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(30))).expect("timeout");
+        let mut causes = Vec::new();
+        while let Some(event) = http::next_line(&mut reader) {
+            if event["action"] == action {
+                causes.push(event["cause"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+        causes
+    }
     /// A network with both families.
     #[track_caller]
     pub fn dual(&self, name: &str, mut more: Value) -> Value {

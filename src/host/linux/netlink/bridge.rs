@@ -3,7 +3,7 @@ use super::{
     batch::{Batch, Manner},
     mark::Mark,
     message::{self, Which},
-    ready,
+    observe, ready,
     seen::{AddressSeen, LinkSeen},
     socket::{Route, index_of},
 };
@@ -112,6 +112,7 @@ pub fn change(route: &mut Route, instance: &str, found: &Bridge, wanted: &Bridge
     route.run(batch)?;
     switches(wanted)?;
     let have = addresses(route, seen.index)?;
+    let led = observe::routed(route, seen.index)?;
     let want = wanted_addresses(wanted);
     let mut batch = Batch::new();
     for cidr in have.iter().filter(|cidr| !want.contains(cidr)) {
@@ -122,7 +123,16 @@ pub fn change(route: &mut Route, instance: &str, found: &Bridge, wanted: &Bridge
     }
     let step = format!("bring bridge {} up", wanted.name);
     batch.push(Manner::Plain, message::set_link_up(Which::Index(seen.index), []), step);
-    route.run(batch)
+    // With a new address comes a route to its subnet; that of an old one may have been taken away.
+    let lost = |cidr: &&Cidr| have.contains(cidr) && !led.contains(cidr);
+    for cidr in wanted.addresses.iter().filter(|cidr| want.contains(cidr)).filter(lost) {
+        let request = message::connected_route(seen.index, cidr);
+        let step = format!("lead {} to bridge {}", cidr.subnet(), wanted.name);
+        batch.push(Manner::Replace, RouteNetlinkMessage::NewRoute(request), step);
+    }
+    route.run(batch)?;
+    let gateways = wanted.addresses.iter().map(|cidr| cidr.address);
+    ready::wait(route, gateways.filter(|_| wanted.ipv6))
 }
 
 /// Deletes a bridge of ours; one that is gone already is fine. Waits for a grace period, about 20 ms.
@@ -173,7 +183,24 @@ fn switches(bridge: &Bridge) -> Result<()> {
     if bridge.route_localnet || sysctl::read(&key)? != value {
         sysctl::write(&key, value)?;
     }
+    let (forwarding, host) = (format!("ipv4/conf/{}/forwarding", bridge.name), "ipv4/ip_forward");
+    if bridge.route_localnet && sysctl::read(&forwarding)? == "0" && sysctl::read(host)? == "1" {
+        sysctl::write(&forwarding, "1")?;
+    }
     Ok(())
+}
+
+/// Are the switches for IPv6, and those for 127.0.0.0/8 and forwarding, as they should be?
+pub fn switches_stand(bridge: &Bridge) -> (bool, bool) {
+    let is = |key: &str, value: &str| {
+        sysctl::read(&key.replace("NAME", bridge.name.as_str())).is_ok_and(|found| found == value)
+    };
+    let off = if bridge.ipv6 { "0" } else { "1" };
+    let six = !sysctl::has_ipv6()
+        || (is("ipv6/conf/NAME/accept_ra", "0") && is("ipv6/conf/NAME/disable_ipv6", off));
+    let localnet = if bridge.route_localnet { "1" } else { "0" };
+    let cut_off = bridge.route_localnet && is("ipv4/ip_forward", "1") && is("ipv4/conf/NAME/forwarding", "0");
+    (six, is("ipv4/conf/NAME/route_localnet", localnet) && !cut_off)
 }
 
 /// The gateway addresses, and the link-local one that address generation would have made.

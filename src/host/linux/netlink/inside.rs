@@ -9,9 +9,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     host::linux::sysctl,
-    model::kernel::{Link, Routes},
+    model::kernel::{Link, LinkKind, Routes},
 };
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
 
 /// What one visit does.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Visit<'a> {
     pub loopback: bool,
     /// New interfaces, still down, with their index inside if it is known.
     pub links: Vec<(&'a Link, Option<u32>)>,
+    /// Interfaces that stand but are not as they should be.
+    pub mending: Vec<&'a Link>,
     /// Default routes as they stand (None: there are none of ours) and as they should be.
     pub routes: Option<(Option<&'a Routes>, &'a Routes)>,
 }
@@ -41,7 +43,15 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
         };
         indexes.push((&link.name, index));
         switches(link)?;
-        dress(&mut batch, link, index);
+        dress(&mut batch, link, index, Manner::Create);
+    }
+    for link in &visit.mending {
+        let index = route.index(&link.name)?;
+        let index =
+            index.ok_or_else(|| Error::not_found(format!("sandbox has no interface {}", link.name)))?;
+        switches(link)?;
+        identify(&mut batch, link, index);
+        dress(&mut batch, link, index, Manner::Replace);
     }
     if let Some((found, wanted)) = &visit.routes {
         let index = |name: &_| match indexes.iter().find(|(known, _)| *known == name) {
@@ -51,8 +61,9 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
         routes::push(&mut batch, index, *found, wanted)?;
     }
     route.run(batch)?;
-    let v6 = visit.links.iter().filter(|(link, _)| link.ipv6);
-    ready::wait(&mut route, v6.flat_map(|(link, _)| link.addresses.iter().map(|cidr| cidr.address)))
+    let all = visit.links.iter().map(|(link, _)| link).chain(&visit.mending);
+    let v6 = all.filter(|link| link.ipv6);
+    ready::wait(&mut route, v6.flat_map(|link| link.addresses.iter().map(|cidr| cidr.address)))
 }
 
 fn switches(link: &Link) -> Result<()> {
@@ -80,8 +91,18 @@ fn ipv6(link: &Link) -> Result<()> {
     sysctl::write_ipv6(&link.name, "accept_ra", "0").map(|_| ())
 }
 
+/// The MAC and the MTU, which a new interface was made with. (An ipvlan has its parent's MAC.)
+fn identify(batch: &mut Batch, link: &Link, index: u32) {
+    let mut all: Vec<LinkAttribute> = link.mtu.map(LinkAttribute::Mtu).into_iter().collect();
+    if !matches!(link.kind, LinkKind::Ipvlan { .. }) {
+        all.push(LinkAttribute::Address(link.mac.0.to_vec()));
+    }
+    let step = format!("give {} its MAC and MTU", link.name);
+    batch.push(Manner::Plain, message::set_link(Which::Index(index), all), step);
+}
+
 /// Everything about one interface but its default routes; up comes last but for routes, which need it.
-fn dress(batch: &mut Batch, link: &Link, index: u32) {
+fn dress(batch: &mut Batch, link: &Link, index: u32, manner: Manner) {
     let which = Which::Index(index);
     let own_link_local = link.ipv6.then(|| message::link_local(&link.mac));
     if link.ipv6 {
@@ -91,7 +112,7 @@ fn dress(batch: &mut Batch, link: &Link, index: u32) {
     let wanted = link.addresses.iter().filter(|c| link.ipv6 || c.address.is_ipv4());
     for cidr in wanted.chain(&own_link_local) {
         let request = RouteNetlinkMessage::NewAddress(message::address(index, cidr));
-        batch.push(Manner::Create, request, format!("give {cidr} to {}", link.name));
+        batch.push(manner, request, format!("give {cidr} to {}", link.name));
     }
     for (address, mac) in link.neighbours.iter().filter(|(a, _)| link.ipv6 || a.is_ipv4()) {
         let request = RouteNetlinkMessage::NewNeighbour(message::neighbour(index, *address, mac));

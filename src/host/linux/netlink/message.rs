@@ -154,6 +154,28 @@ pub(super) fn default_route(of: Family, gateway: Option<IpAddr>, index: u32) -> 
     message
 }
 
+/// The route to an address's subnet, as the kernel makes it together with the address.
+pub(super) fn connected_route(index: u32, cidr: &Cidr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(&cidr.address);
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Kernel;
+    message.header.kind = RouteType::Unicast;
+    message.header.destination_prefix_length = cidr.prefix;
+    let subnet = RouteAddress::from(cidr.subnet().base());
+    message.attributes.push(RouteAttribute::Destination(subnet));
+    message.attributes.push(RouteAttribute::Oif(index));
+    match cidr.address {
+        IpAddr::V4(_) => {
+            message.header.scope = RouteScope::Link;
+            message.attributes.push(RouteAttribute::PrefSource(RouteAddress::from(cidr.address)));
+        }
+        // IP6_RT_PRIO_ADDRCONF
+        IpAddr::V6(_) => message.attributes.push(RouteAttribute::Priority(256)),
+    }
+    message
+}
+
 /// Any other route of a sandbox.
 pub(super) fn route(route: &StaticRoute, index: u32) -> RouteMessage {
     let mut message = default_route(route.to.family(), route.via, index);

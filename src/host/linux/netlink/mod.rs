@@ -5,7 +5,9 @@
 //! A `Route` speaks to the network namespace its thread was in when it was opened, for ever.
 pub mod batch;
 pub mod bridge;
+mod filter;
 pub mod inside;
+pub mod listen;
 pub mod mark;
 mod message;
 pub mod observe;

@@ -11,15 +11,23 @@ use crate::{
     model::{IfName, Mac, address::Cidr, sandbox::StaticRoute},
 };
 use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage, link::LinkMessage, neighbour::NeighbourMessage, route::RouteMessage,
+    AddressFamily, RouteNetlinkMessage,
+    link::LinkMessage,
+    neighbour::NeighbourMessage,
+    route::{RouteAttribute, RouteHeader, RouteMessage},
 };
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 /// Our links on the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     pub bridges: Vec<BridgeSeen>,
     pub ends: Vec<EndSeen>,
+    /// What is written down on the host: index of the bridge, address, MAC.
+    pub neighbours: HashSet<(u32, IpAddr, Mac)>,
 }
 
 /// A bridge that bears our mark.
@@ -32,7 +40,7 @@ pub struct BridgeSeen {
     pub mtu: u32,
     pub up: bool,
     pub group: u32,
-    /// All but link-local IPv6 ones.
+    /// All but link-local IPv6 ones, and those whose subnet no route leads to.
     pub addresses: Vec<Cidr>,
 }
 
@@ -45,6 +53,9 @@ pub struct EndSeen {
     pub up: bool,
     /// Its bridge; None if it stands on none.
     pub bridge: Option<IfName>,
+    pub bridge_index: u32,
+    pub isolated: bool,
+    pub hairpin: bool,
 }
 
 /// An interface inside a sandbox, lo left out.
@@ -72,17 +83,29 @@ pub struct DefaultSeen {
     pub metric: u32,
 }
 
-/// Our bridges and host ends in the namespace of `route`: two dumps, so for start and repair only.
+/// Our bridges and host ends in the namespace of `route`, from a dump of all links: for start, and for what concerns many.
 pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
     let links = links(route)?;
+    seen(route, instance, links)
+}
+
+/// Those of these names, asked for one by one.
+pub fn named(route: &mut Route, instance: &str, names: &[&IfName]) -> Result<Seen> {
+    let mut links = Vec::with_capacity(names.len());
+    for name in names {
+        links.extend(route.link(name)?);
+    }
+    seen(route, instance, links)
+}
+
+fn seen(route: &mut Route, instance: &str, links: Vec<LinkSeen>) -> Result<Seen> {
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
-    let addresses = addresses_seen(route, 0)?;
     let mut seen = Seen::default();
     for link in links {
         match link.alias.as_deref().and_then(|alias| Mark::parse(alias, instance)) {
             Some(Mark::Network(network)) => seen.bridges.push(BridgeSeen {
                 network,
-                addresses: own(&addresses, link.index),
+                addresses: routed(route, link.index)?,
                 index: link.index,
                 name: link.name,
                 mac: link.mac,
@@ -96,11 +119,35 @@ pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
                 name: link.name,
                 up: link.up,
                 bridge: link.master.and_then(|index| names.get(&index).cloned()),
+                bridge_index: link.master.unwrap_or(0),
+                isolated: link.isolated,
+                hairpin: link.hairpin,
             }),
             None => {}
         }
     }
+    if !seen.ends.is_empty() {
+        let all = neighbours(route)?.into_iter().filter(|neighbour| neighbour.permanent);
+        seen.neighbours = all.filter_map(|n| Some((n.index, n.address?, n.mac?))).collect();
+    }
     Ok(seen)
+}
+
+/// The addresses of one interface that come with a route to their subnet: somebody may have taken that one alone.
+pub(super) fn routed(route: &mut Route, index: u32) -> Result<Vec<Cidr>> {
+    let mut all = own(&addresses_seen(route, index)?, index);
+    if all.is_empty() {
+        return Ok(all);
+    }
+    let mut request = RouteMessage::default();
+    request.header.table = RouteHeader::RT_TABLE_MAIN;
+    request.attributes.push(RouteAttribute::Oif(index));
+    let bodies = route.dump(RouteNetlinkMessage::GetRoute(request), "list the routes of a bridge")?;
+    let routes: Vec<RouteSeen> = bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect();
+    let leads = |cidr: &Cidr| routes.iter().any(|r| r.to == Some(cidr.subnet()) && r.index == Some(index));
+    let alone = |cidr: &Cidr| cidr.prefix == if cidr.address.is_ipv4() { 32 } else { 128 };
+    all.retain(|cidr| alone(cidr) || leads(cidr));
+    Ok(all)
 }
 
 /// The interfaces and default routes of the namespace of `route` (opened inside a sandbox).

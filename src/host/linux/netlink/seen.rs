@@ -1,6 +1,6 @@
 //! Links, addresses and routes as the kernel tells them (rtnetlink(7)); it reads only what we compare, and never fails
 //! on an attribute it does not know.
-use super::reply::{attributes, text_of, u32_at};
+use super::reply::{attributes, i32_at, text_of, u32_at};
 use crate::model::{IfName, Mac, Subnet, address::Cidr};
 use std::net::IpAddr;
 
@@ -8,6 +8,9 @@ const LINK_HEAD: usize = 16;
 const ADDRESS_HEAD: usize = 8;
 const ROUTE_HEAD: usize = 12;
 const NEIGHBOUR_HEAD: usize = 12;
+// include/uapi/linux/if_link.h, IFLA_BRPORT_*
+const BRPORT_MODE: u16 = 4;
+const BRPORT_ISOLATED: u16 = 33;
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,11 @@ pub struct LinkSeen {
     pub link: Option<u32>,
     /// `bridge`, `veth`, `macvlan` ...; None for hardware.
     pub kind: Option<String>,
+    /// Number, here, of the namespace that `link` lies in.
+    pub namespace: Option<i32>,
+    /// Of a bridge port: may not reach other such ports; may send back what came through it.
+    pub isolated: bool,
+    pub hairpin: bool,
 }
 
 /// An address of an interface.
@@ -83,6 +91,9 @@ impl LinkSeen {
             master: None,
             link: None,
             kind: None,
+            namespace: None,
+            isolated: false,
+            hairpin: false,
         };
         for (kind, value) in attributes(body, LINK_HEAD) {
             match kind {
@@ -93,15 +104,30 @@ impl LinkSeen {
                 libc::IFLA_MASTER => seen.master = u32_at(value, 0),
                 libc::IFLA_IFALIAS => seen.alias = Some(text_of(value)),
                 libc::IFLA_GROUP => seen.group = u32_at(value, 0)?,
-                libc::IFLA_LINKINFO => {
-                    seen.kind = attributes(value, 0)
-                        .find(|(kind, _)| *kind == libc::IFLA_INFO_KIND)
-                        .map(|(_, value)| text_of(value));
-                }
+                libc::IFLA_LINK_NETNSID => seen.namespace = i32_at(value, 0),
+                libc::IFLA_LINKINFO => seen.read_info(value),
                 _ => {}
             }
         }
         Some(LinkSeen { name: name?, ..seen })
+    }
+
+    fn read_info(&mut self, info: &[u8]) {
+        for (kind, value) in attributes(info, 0) {
+            match kind {
+                libc::IFLA_INFO_KIND => self.kind = Some(text_of(value)),
+                libc::IFLA_INFO_SLAVE_DATA => {
+                    for (kind, value) in attributes(value, 0) {
+                        match kind {
+                            BRPORT_MODE => self.hairpin = value == [1],
+                            BRPORT_ISOLATED => self.isolated = value == [1],
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

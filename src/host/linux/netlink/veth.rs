@@ -82,7 +82,12 @@ pub fn attach(
 pub fn put_back(route: &mut Route, link: &Link, port: Port<'_>) -> Result<()> {
     let name = link.host_name();
     let (Some(index), Some(bridge)) = (route.index(&name)?, route.index(port.bridge)?) else { return Ok(()) };
-    route.run(join(link, &name, HostEnd { index, inside: 0, bridge }, port))
+    let mut batch = join(link, &name, HostEnd { index, inside: 0, bridge }, port);
+    let settings = vec![InfoBridgePort::Isolated(port.isolated), InfoBridgePort::HairpinMode(port.hairpin)];
+    let step = format!("set up bridge port {name}");
+    batch.push(Manner::Plain, message::set_port(Which::Index(index), settings), step);
+    batch.push(Manner::Plain, message::get_link_at(index), format!("settle {name}"));
+    route.run(batch)
 }
 
 /// The pair itself, and the mark in the same send: a crash cannot come between.
@@ -212,19 +217,6 @@ pub fn forget_neighbours(route: &mut Route, link: &Link, bridge: &IfName) -> Res
         Some(failure) => Err(explain(&batch, failure)),
         None => Ok(()),
     }
-}
-
-/// Sets `isolated` of a port that stands.
-pub fn set_isolated(route: &mut Route, link: &Link, isolated: bool) -> Result<()> {
-    let name = link.host_name();
-    let mut batch = Batch::new();
-    let settings = vec![InfoBridgePort::Isolated(isolated)];
-    batch.push(
-        Manner::Plain,
-        message::set_port(Which::Name(&name), settings),
-        format!("set isolation of {name}"),
-    );
-    route.run(batch)
 }
 
 /// Deletes a host end and with it the sandbox's interface; gone already is fine. Waits 20 ms: the reaper does not.

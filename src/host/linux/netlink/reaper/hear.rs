@@ -55,28 +55,10 @@ impl Ear {
     }
 }
 
-/// A classic BPF program: accept the datagram if its message type is RTM_DELLINK. BPF loads big-endian, netlink is native.
+/// Accepts the datagram if its message type is RTM_DELLINK.
 fn only_deletions(socket: &Socket) -> io::Result<()> {
-    let kind = u32::from(u16::from_be_bytes(RTM_DELLINK.to_ne_bytes()));
-    let line = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut lines = [
-        line(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 4),
-        line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, kind),
-        line(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
-        line(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
-    ];
-    let program = libc::sock_fprog { len: lines.len() as u16, filter: lines.as_mut_ptr() };
-    // SAFETY: the kernel copies the program, whose length and lines are alive and right, during the call.
-    let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const program).cast(),
-            size_of_val(&program) as libc::socklen_t,
-        )
-    };
-    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    use super::super::filter::{DROP, KIND, PASS, attach, equal_short, load_short};
+    attach(socket, &mut [load_short(KIND), equal_short(RTM_DELLINK, 0, 1), PASS, DROP])
 }
 
 /// Tells the waiting whose link is gone, until the reaper is dropped and nobody waits.

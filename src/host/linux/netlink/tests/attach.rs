@@ -202,7 +202,12 @@ fn macvlan_stands_in_the_sandbox_and_ipvlan_is_refused_clearly() {
         let mut link = a_link(1, false, false);
         link.kind = LinkKind::Macvlan { parent: name("up0"), mode: MacvlanMode::Bridge };
         parent::attach(&mut route, &link, space.as_fd()).expect("macvlan");
-        let visit = inside::Visit { loopback: true, links: vec![(&link, None)], routes: None };
+        let visit = inside::Visit {
+            loopback: true,
+            links: vec![(&link, None)],
+            routes: None,
+            ..inside::Visit::default()
+        };
         home.enter(space.as_fd(), || {
             inside::furnish(&visit).expect("furnish");
             let seen = &ip_json("addr show dev eth0")[0];

@@ -97,6 +97,7 @@ pub(super) fn attach(route: &mut Route, home: &Home, link: &Link, into: &OwnedFd
         loopback: true,
         links: vec![(link, Some(end.inside))],
         routes: Some((None, &routes)),
+        ..inside::Visit::default()
     };
     home.enter(into.as_fd(), || inside::furnish(&visit)).expect("enter").expect("furnish");
     veth::settle(route, &[end]).expect("settle");

@@ -1,0 +1,170 @@
+//! Notices when somebody else changes what is ours in the kernel, by subscription, and says what it may be. It repairs
+//! nothing and knows no promise: whether something is really wrong is found out by looking.
+//!
+//! One thread for everything: nftables events, links, addresses and routes of the host and of all sandboxes, switches
+//! below /proc/sys/net, mounts. It wakes at the first notice and reads what has come a little later, all at once: our
+//! own changes cost it next to nothing then, however many they are.
+mod links;
+mod switches;
+
+use super::{
+    kernel::MountVolumes,
+    netlink::listen::Ear,
+    nft::{Notice, Watch},
+};
+use crate::{
+    error::{Error, Result},
+    host::Suspect,
+};
+use links::Links;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use switches::Switches;
+
+/// Told what may have drifted, and what was noticed of it.
+pub type Drifted = Box<dyn Fn(BTreeMap<Suspect, String>) + Send>;
+
+/// A flush or the end of a bridge comes as many notices: what follows within this time belongs together.
+const GATHER: Duration = Duration::from_millis(5);
+/// Pause after a source of notices that cannot be read.
+const TROUBLE: Duration = Duration::from_secs(1);
+
+/// What the thread listens with.
+struct Listener {
+    instance: String,
+    /// Port number of the socket that we change nftables with.
+    own: u32,
+    tables: Watch,
+    ear: Ear,
+    links: Links,
+    switches: Switches,
+    mounts: File,
+    volumes: Arc<dyn MountVolumes>,
+    /// Volumes that were mounted at the last look.
+    mounted: Vec<String>,
+    /// Is any volume mounted by us? Else nobody need read the table of mounts.
+    mounting: Arc<AtomicBool>,
+    drifted: Drifted,
+}
+
+/// Starts the thread, in the calling thread's namespace. `own` is the port number of the socket that we change the
+/// tables with; `mounting` becomes true with the first volume that is mounted.
+pub fn start(
+    instance: &str,
+    own: u32,
+    volumes: Arc<dyn MountVolumes>,
+    mounting: Arc<AtomicBool>,
+    drifted: Drifted,
+) -> Result<()> {
+    let mountinfo = "/proc/self/mountinfo";
+    let mounts = File::open(mountinfo).map_err(|error| Error::os(format!("open {mountinfo}"), &error))?;
+    let (tables, ear) = (Watch::open(instance)?, Ear::open()?);
+    let (mut links, mut switches) = (Links::default(), Switches::open()?);
+    // Looked at after the ear is open, so that nothing falls in between.
+    links.look(instance, &mut switches)?;
+    let instance = instance.to_owned();
+    let mounted = Vec::new();
+    let mut listener =
+        Listener { instance, own, tables, ear, links, switches, mounts, volumes, mounted, mounting, drifted };
+    let thread = std::thread::Builder::new().name("drift".to_owned()).stack_size(256 << 10);
+    let thread = thread.spawn(move || {
+        loop {
+            listener.round();
+        }
+    });
+    thread.map(drop).map_err(|error| Error::os("start the thread that notices drift", &error))
+}
+
+impl Listener {
+    fn round(&mut self) {
+        let mut ready = [
+            PollFd::new(self.tables.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.ear.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.switches.as_fd(), PollFlags::POLLIN),
+            // proc_pid_mountinfo(5): a change is an exceptional condition
+            PollFd::new(self.mounts.as_fd(), PollFlags::POLLPRI),
+        ];
+        if poll(&mut ready, PollTimeout::NONE).is_err() {
+            return;
+        }
+        let mounts = ready[3].any() == Some(true);
+        std::thread::sleep(GATHER);
+        let mut suspects = BTreeMap::new();
+        let heard = [
+            self.hear_tables(&mut suspects),
+            self.hear_links(&mut suspects),
+            self.switches.heard(&mut suspects),
+        ];
+        if mounts {
+            self.look_at_mounts(&mut suspects);
+        }
+        if !suspects.is_empty() {
+            (self.drifted)(suspects);
+        }
+        if let Some(error) = heard.into_iter().find_map(Result::err) {
+            tracing::warn!(%error, "what others change in the kernel may be noticed late");
+            std::thread::sleep(TROUBLE);
+        }
+    }
+
+    /// Who did what to our tables, if it was not us.
+    fn hear_tables(&mut self, suspects: &mut BTreeMap<Suspect, String>) -> Result<()> {
+        for notice in self.tables.heard()? {
+            let what = match notice {
+                Notice::Commit { author, touched, name, thread, .. }
+                    if author != self.own && touched.any() =>
+                {
+                    format!("{name} (thread {thread}) changed our nftables tables")
+                }
+                Notice::Commit { .. } => continue,
+                Notice::Lost => "nftables events were lost".to_owned(),
+            };
+            note(suspects, Suspect::Tables, what);
+        }
+        Ok(())
+    }
+
+    fn hear_links(&mut self, suspects: &mut BTreeMap<Suspect, String>) -> Result<()> {
+        for heard in self.ear.heard()? {
+            if self.links.hear(heard, &self.instance, &mut self.switches, suspects) {
+                self.links.look(&self.instance, &mut self.switches)?;
+                note(suspects, Suspect::Everything, "notices of links and routes were lost".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_mounts(&mut self, suspects: &mut BTreeMap<Suspect, String>) {
+        if !self.mounting.load(Relaxed) {
+            return;
+        }
+        let now = self.volumes.mounted();
+        let before = std::mem::replace(&mut self.mounted, now);
+        let gone: Vec<String> = before.into_iter().filter(|volume| !self.mounted.contains(volume)).collect();
+        if !gone.is_empty() {
+            note(suspects, Suspect::Mounts, format!("volume {} was unmounted", gone.join(", ")));
+        }
+    }
+}
+
+/// Adds what was noticed to what is known of a suspect already.
+fn note(suspects: &mut BTreeMap<Suspect, String>, suspect: Suspect, what: impl Into<String>) {
+    /// Bytes that are kept of a suspect.
+    const ENOUGH: usize = 200;
+    let (what, known) = (what.into(), suspects.entry(suspect).or_default());
+    if known.is_empty() {
+        *known = what;
+    } else if known.len() < ENOUGH && !known.contains(&what) {
+        *known += "; ";
+        *known += &what;
+    }
+}
