@@ -1,24 +1,28 @@
-//! The picture: a line for each row, a dot for each peer and the limit, at how many times Pontoon's figure it is. Right of
-//! the middle line is worse than Pontoon. Logarithmic.
-use crate::table::{Row, times};
+//! The picture: a line for each row, a dot for each peer and the limit, at how many times better Pontoon is: right of the line at 1x
+//! the other is worse. Logarithmic.
+use crate::{
+    table::{Row, times},
+    unit::Unit,
+};
 use std::fmt::Write;
 
-const LABELS: f64 = 420.0;
-const WIDTH: f64 = 1040.0;
+const LABELS: f64 = 500.0;
+const WIDTH: f64 = 1100.0;
 const LINE: f64 = 22.0;
 const TOP: f64 = 56.0;
 /// Ratios at the edges.
 const RANGE: (f64, f64) = (0.25, 1000.0);
 
 pub fn svg(rows: &[Row]) -> String {
-    let shown: Vec<&Row> = rows.iter().filter(|row| dots(row).next().is_some()).collect();
+    let shown = |row: &&Row| row.unit != Unit::Share && dots(row).next().is_some();
+    let shown: Vec<&Row> = rows.iter().filter(shown).collect();
     let height = TOP + LINE * shown.len() as f64 + 20.0;
     let mut out = String::new();
     let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LABELS}\" y=\"16\">how many times Pontoon's cost (or how much less throughput); right of 1x: worse than Pontoon</text>"
+         <text x=\"{LABELS}\" y=\"16\">how many times better Pontoon is; left of 1x the other is better</text>"
     );
     for ratio in [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0] {
         let x = at(ratio);
@@ -112,7 +116,7 @@ fn at(ratio: f64) -> f64 {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(52) {
+    match text.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

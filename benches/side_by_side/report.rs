@@ -18,7 +18,7 @@ const END: &str = "<!-- /bench -->";
 
 /// One line on the terminal, and what is held or not.
 pub fn print(row: &Row) {
-    let who = |entry: &Entry| format!("{}: {}", entry.who, against(row, entry));
+    let who = |entry: &Entry| format!("{}: {}", entry.who, against(row, entry, true));
     let others: Vec<String> = row.limit.iter().chain(&row.peers).map(who).collect();
     println!("{:58} {:>10}  {}", row.what, cell(row.unit, &row.ours), others.join("; "));
     for verdict in row.verdicts() {
@@ -36,7 +36,7 @@ pub fn write(rows: &[Row], whole: bool, took: Duration) {
     let machine = machine(took);
     for folder in &folders {
         fs::create_dir_all(folder).expect("a folder");
-        put(&folder.join("table.md"), &format!("# Side by side\n\n{machine}\n\n{}", table(rows, |_| true)));
+        put(&folder.join("table.md"), &format!("# Side by side\n\n{machine}\n\n{}", table(rows, true)));
         put(&folder.join("bench.json"), &(pretty(&json(rows, &machine)) + "\n"));
         put(&folder.join("chart.svg"), &chart::svg(rows));
     }
@@ -65,7 +65,7 @@ fn put(path: &PathBuf, text: &str) {
     }
 }
 
-/// Between the markers: what has a number to hold, the picture, and the rest folded away.
+/// Between the markers: what has a number to hold, the picture, and where the rest is.
 fn readme(path: &PathBuf, rows: &[Row], machine: &str) {
     let text = fs::read_to_string(path).expect("the README");
     let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
@@ -75,16 +75,16 @@ fn readme(path: &PathBuf, rows: &[Row], machine: &str) {
         "{machine}\n\n{}\n![what others take, as a multiple of what Pontoon takes](benches/results/chart.svg)\n\n\
          All rows, with spread: [benches/results/table.md](benches/results/table.md), \
          [bench.json](benches/results/bench.json).\n",
-        table(rows, |row| !row.targets.is_empty())
+        table(rows, false)
     );
     put(path, &format!("{}{fresh}{}", &text[..begin + BEGIN.len()], &text[end..]));
 }
 
-fn table(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> String {
+/// `all`: every row, and the spread of everybody's figures; else those with a number to hold, and our spread.
+fn table(rows: &[Row], all: bool) -> String {
     let mut text = HEAD.to_owned();
-    for row in rows.iter().filter(|row| wanted(row)) {
-        let limit = row.limit.iter().map(|entry| format!("{} {}", entry.who, against(row, entry)));
-        let peers = row.peers.iter().map(|entry| format!("{} {}", entry.who, against(row, entry)));
+    for row in rows.iter().filter(|row| all || !row.targets.is_empty()) {
+        let entry = |entry: &Entry| format!("{} {}", entry.who, against(row, entry, all));
         let verdicts =
             row.verdicts().into_iter().map(|verdict| verdict.text.replace("NOT HELD", "**not held**"));
         let note = if row.note.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", row.note) };
@@ -94,8 +94,8 @@ fn table(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> String {
             row.what,
             cell(row.unit, &row.ours),
             row.ours.as_ref().map_or(String::new(), |figure| spread(row.unit, figure)),
-            join(limit.collect()),
-            join(peers.collect()),
+            join(row.limit.iter().map(entry).collect()),
+            join(row.peers.iter().map(entry).collect()),
             join(verdicts.collect()),
         );
     }
@@ -115,20 +115,20 @@ fn spread(unit: Unit, figure: &Figure) -> String {
     format!("({} to {}{last})", unit.show(figure.low), unit.show(figure.high))
 }
 
-/// The other's figure and how we compare: `40.1 ms (20x)` is how many times better we are.
-fn against(row: &Row, entry: &Entry) -> String {
-    match (&entry.figure, row.ahead(entry)) {
-        (Ok(figure), Some(ahead)) => {
-            let spread = spread(row.unit, figure);
-            format!("{} {spread} = {}", row.unit.show(figure.middle), word(ahead)).replace("  ", " ")
-        }
-        (Ok(figure), None) => row.unit.show(figure.middle),
-        (Err(why), _) => why.clone(),
+/// The other's figure and how we compare: `40.1 ms, we are 20x better`.
+fn against(row: &Row, entry: &Entry, with_spread: bool) -> String {
+    let figure = match &entry.figure {
+        Ok(figure) => figure,
+        Err(why) => return why.clone(),
+    };
+    let value = row.unit.show(figure.middle);
+    let spread = if with_spread { spread(row.unit, figure) } else { String::new() };
+    let value = if spread.is_empty() { value } else { format!("{value} {spread}") };
+    match row.ahead(entry) {
+        Some(ahead) if ahead >= 1.0 => format!("{value}, we are {} better", times(ahead)),
+        Some(ahead) if ahead > 0.0 => format!("{value}, we are {} worse", times(1.0 / ahead)),
+        _ => value,
     }
-}
-
-fn word(ahead: f64) -> String {
-    if ahead >= 1.0 { format!("{} ours", times(ahead)) } else { format!("1/{} ours", times(1.0 / ahead)) }
 }
 
 /// Machine, kernel, peers' versions and date.

@@ -80,6 +80,7 @@ bundles() {
     check "$runtime: the bundle is as it was" diff /run/bare.json /run/b/bare/config.json
     check "$runtime: it ends" sh -c "$runtime kill shop KILL; sleep 0.3; $runtime delete -f shop"
     check "$runtime: nothing is left of them" soon none_left
+    : >/run/slow.log
     "$pontoon" run --bundle /run/b/bare --runtime $runtime --name slow -- \
         /bin/sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done' >/run/slow.log 2>&1 &
     slow=$!

@@ -1,5 +1,5 @@
-//! Just enough HTTP/1.1 for one request on one connection: a POST, a head, a body of known length, in chunks, or up to
-//! the end. It never reuses a connection and follows no redirect.
+//! Just enough HTTP/1.1 for one request at a time: a POST, a head, a body of known length, in chunks, or up to the end.
+//! It follows no redirect.
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
@@ -15,6 +15,17 @@ pub struct Answer {
     /// Lower case, empty if there is none.
     pub content_type: String,
     pub body: Body,
+    /// The server closes the connection behind it.
+    last: bool,
+}
+
+impl Answer {
+    /// The connection, if another request can follow: the body was read to its end, and nothing came behind it.
+    pub fn into_idle(self) -> Option<UnixStream> {
+        let whole = matches!(self.body.framing, Framing::Ended | Framing::Length(0));
+        let clean = whole && !self.last && self.body.stream.buffer().is_empty();
+        clean.then(|| self.body.stream.into_inner())
+    }
 }
 
 /// The body as it arrives.
@@ -35,7 +46,7 @@ enum Framing {
 /// Sends `POST /<path>` and reads the head of the answer.
 pub fn post(mut stream: UnixStream, path: &str, body: &[u8], accept: &str) -> io::Result<Answer> {
     let mut request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: pontoon\r\nConnection: close\r\nAccept: {accept}\r\n\
+        "POST /{path} HTTP/1.1\r\nHost: pontoon\r\nAccept: {accept}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
@@ -72,6 +83,7 @@ fn answer(mut stream: BufReader<UnixStream>) -> io::Result<Answer> {
     Ok(Answer {
         status: parsed.code.unwrap_or_default(),
         content_type: value("content-type").unwrap_or_default(),
+        last: value("connection").is_some_and(|word| word == "close"),
         body: Body { stream, framing },
     })
 }

@@ -1,5 +1,5 @@
-//! The typed client of the native API: one call, one connection to the daemon's socket. It never retries, never
-//! keeps state, and needs no runtime, so that a command starts in a millisecond.
+//! The typed client of the native API, one call after another over the daemon's socket. It never retries, keeps nothing
+//! but an idle connection, and needs no runtime, so that a command starts in a millisecond.
 pub mod attachment;
 mod http;
 
@@ -8,11 +8,17 @@ use crate::{
     model::{Command, Event, command::Filters},
 };
 use http::Answer;
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
+use parking_lot::Mutex;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     io::{self, BufRead, BufReader, Read},
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd, unix::net::UnixStream},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,6 +41,8 @@ pub struct Client {
     /// How long a daemon that is being started anew is waited for.
     start: Duration,
     patience: Duration,
+    /// Left by the last call for the next one, which is 0.05 ms faster with it. Clones share it.
+    idle: Arc<Mutex<Option<UnixStream>>>,
 }
 
 impl Client {
@@ -44,7 +52,12 @@ impl Client {
     /// `Invalid` for anything else.
     pub fn new(host: &str) -> Result<Self> {
         let path = host.strip_prefix("unix://").filter(|path| path.starts_with('/'));
-        let client = |path: &str| Client { socket: path.into(), start: Duration::ZERO, patience: PATIENCE };
+        let client = |path: &str| Client {
+            socket: path.into(),
+            start: Duration::ZERO,
+            patience: PATIENCE,
+            idle: Arc::default(),
+        };
         path.map(client).ok_or_else(|| {
             Error::invalid(format!(
                 "invalid host {host:?}: write it as unix://PATH, like {DEFAULT_HOST} (--host, PONTOON_HOST)"
@@ -109,6 +122,9 @@ impl Client {
     }
 
     fn connect(&self) -> Result<UnixStream> {
+        if let Some(idle) = self.idle.lock().take().filter(is_open) {
+            return Ok(idle);
+        }
         let until = Instant::now() + self.start;
         loop {
             match UnixStream::connect(&self.socket) {
@@ -128,6 +144,7 @@ impl Client {
         }
         let mut body = Vec::new();
         answer.body.read_to_end(&mut body).map_err(|error| self.broken(&error))?;
+        *self.idle.lock() = answer.into_idle();
         Ok(body)
     }
 
@@ -210,6 +227,12 @@ impl Iterator for Watch {
     }
 }
 
+/// Has the daemon kept this end open, and said nothing unasked?
+fn is_open(stream: &UnixStream) -> bool {
+    let look = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(stream.as_raw_fd(), &mut [0; 1], look) == Err(Errno::EAGAIN)
+}
+
 /// Nobody listens.
 fn absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
@@ -225,4 +248,51 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| {
         Error::internal("the daemon's answer is not understood: is it of another version?").because(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Write,
+        os::unix::net::UnixListener,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    /// Answers two requests on each connection and closes it, without a word about that.
+    fn serve(listener: &UnixListener, connections: &AtomicUsize) {
+        for stream in listener.incoming() {
+            connections.fetch_add(1, Ordering::SeqCst);
+            let mut stream = BufReader::new(stream.expect("a connection"));
+            for _ in 0..2 {
+                let mut line = String::new();
+                while stream.read_line(&mut line).expect("a head") > 2 {
+                    line.clear();
+                }
+                stream.read_exact(&mut [0; 2]).expect("a body");
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnull";
+                stream.get_mut().write_all(answer).expect("an answer");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_is_used_again_while_it_is_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let seen = connections.clone();
+        std::thread::spawn(move || serve(&listener, &seen));
+        let client = Client::new(&format!("unix://{}", path.display())).expect("a client");
+        for call in 0..6 {
+            let command = Command::SystemInfo(crate::model::command::Nothing {});
+            client.call::<()>(&command).expect("an answer");
+            // The other end is closed behind its second answer.
+            while call % 2 == 1 && client.idle.lock().as_ref().is_some_and(is_open) {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 3);
+    }
 }

@@ -94,12 +94,10 @@ impl Writer {
         }
     }
 
+    /// Publishes what was done and answers; then comes what no caller waits for. A question that reaches the resolver's
+    /// sockets before it is served waits in them, and an end before it is watched for is found when the watch begins.
     fn complete(&mut self, decision: Decision, applied: Applied, answer: Answer) {
         self.publish(&decision.changes);
-        for (sandbox, udp, tcp) in applied.resolvers {
-            self.resolvers.serve(sandbox, udp, tcp);
-        }
-        self.watch(&decision.changes);
         decision.events.into_iter().for_each(|event| self.events.publish(event));
         let reply = decision.reply;
         // Others may wait for the end of a sandbox that somebody else has removed now.
@@ -111,6 +109,10 @@ impl Writer {
             answer(reply);
         };
         self.bury(applied.leaving, Box::new(tell));
+        for (sandbox, udp, tcp) in applied.resolvers {
+            self.resolvers.serve(sandbox, udp, tcp);
+        }
+        self.watch(&decision.changes);
     }
 
     /// A host port that we chose belongs to another program: choose others, a few times.

@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod attach;
+mod cost;
 mod drift;
 mod first_packet;
 mod handover;

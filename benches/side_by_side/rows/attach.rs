@@ -53,7 +53,7 @@ pub fn rows(add: Add<'_>) {
                 .hold(Target::Peer(dockerd::WHO, 15.0))
                 .hold(Target::Peer(netavark::WHO, 20.0))
                 .hold(Target::Peer(cni::WHO, 30.0))
-                .note("dockerd connects a running container, without the port; it keeps nothing on disk for a port or name"),
+                .note("dockerd connects a running container, without a port"),
             false => row.hold(Target::Value(0.0025)),
         });
     }

@@ -45,7 +45,7 @@ pub fn rows(add: Add<'_>) {
             if count == 1_000 {
                 out = out
                     .hold(Target::Value(0.025))
-                    .note("dockerd takes 45 s and 2,000 processes, 92 s to remove: not run here");
+                    .note("not run with the peers: dockerd takes 45 s and 2,000 processes, and 92 s to remove them (DESIGN.md section 7)");
             }
             add(out);
             add(back);

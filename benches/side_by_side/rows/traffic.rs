@@ -185,7 +185,7 @@ fn connections<'a>(
         ("host to its port by [::1]", None, F::Host, T::Local6),
     ] {
         let connect = |street: &Street| street.connects(from, to, ACCEPT);
-        let row = Row::new("traffic", format!("new connection to its first byte, {what}"), Unit::Time);
+        let row = Row::new("traffic", format!("connect to first byte, {what}"), Unit::Time);
         add(sides(limit).measure_all(row, 2, connect));
     }
 }
@@ -206,7 +206,7 @@ fn ten_thousand(add: Add<'_>, one: &Street, many: &Street) {
         .ours(&full_rates)
         .limit("through the only one", &few_rates)
         .hold(Target::Limit(0.95)));
-    add(Row::new("traffic", format!("new connection to its first byte {what}"), Unit::Time)
+    add(Row::new("traffic", format!("connect to first byte, {what}"), Unit::Time)
         .ours(&full)
         .limit("through the only one", &few));
 }

@@ -153,7 +153,9 @@ impl World {
         let suspects = [(pontoon::host::Suspect::Everything, "somebody".to_owned())].into();
         self.running().queue.send(Message::Drifted { suspects }).expect("a writer");
     }
+    /// After what the writer does behind its last answer.
     pub fn resolvers(&self) -> &FakeResolvers {
+        self.settle();
         &self.running().resolvers
     }
 
