@@ -13,6 +13,7 @@
 //! | [`volume`] | the local driver: layout, options, copy-up, sizes | follows a path it did not open |
 //! | [`api`] | doorways over HTTP: native, the Docker Engine API, the Docker plugin protocol | holds state |
 //! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, changes the kernel (but for `lo` as `loopback`) |
+//! | [`netavark`] | doorway as a program: Podman's network program, a thin client | keeps state, touches the kernel |
 //! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
 //! | [`daemon`] | configuration in, one process out: puts the rooms together | decides |
 //! |  | its end hands sockets and conversations to the next daemon (`daemon/succession.rs`) | |
@@ -22,7 +23,8 @@
 //!
 //! # Invariants (tests/tidy.rs checks what can be checked)
 //! 1. Only `host` names netlink, setns, mount, child processes, /proc and /sys.
-//!    (A CNI configuration may delegate addresses to another plugin; [`cni`] runs that, as the protocol wants.)
+//!    (A CNI configuration may delegate addresses to another plugin; [`cni`] runs that, as the protocol wants. A call of
+//!    [`netavark`] from foreign namespaces starts a daemon of its own there.)
 //! 2. Only `engine` changes promised state; every other room reads a published, immutable view.
 //! 3. `model`, `ipam` and `plan` are synchronous, have no clock and no I/O, and never log.
 //! 4. Words of one dialect stay in their doorway.
@@ -42,6 +44,7 @@ pub mod error;
 pub mod host;
 pub mod ipam;
 pub mod model;
+pub mod netavark;
 pub mod oci;
 pub mod plan;
 pub mod store;

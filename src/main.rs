@@ -2,7 +2,7 @@
 //! Nothing else happens here.
 use pontoon::{
     cli::{self, DaemonArgs},
-    error::{Error, Result},
+    error::Result,
 };
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
@@ -10,7 +10,12 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     let name = args.first().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
     if name == "netavark" {
-        return foreign("netavark");
+        return ExitCode::from(pontoon::netavark::main(args.into_iter().skip(1)));
+    }
+    // A folder of netavark's plugins: the driver is the file's name.
+    let folder = args.first().and_then(|path| Path::new(path).parent()?.file_name());
+    if folder.is_some_and(|folder| folder == "netavark") {
+        return ExitCode::from(pontoon::netavark::plugin(args.into_iter().skip(1)));
     }
     if name == pontoon::daemon::KEEPER {
         return ended(pontoon::daemon::keep(&args[1..]));
@@ -21,12 +26,6 @@ fn main() -> ExitCode {
     ExitCode::from(cli::main(args, daemon))
 }
 
-/// Faces of other programs that are not built yet.
-fn foreign(face: &str) -> ExitCode {
-    let text = format!("this build does not speak {face}: call it as `pontoon`, without CNI_COMMAND");
-    ExitCode::from(cli::fail(&Error::unsupported(text)))
-}
-
 fn ended(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +34,7 @@ fn ended(result: Result<()>) -> ExitCode {
 }
 
 fn daemon(args: DaemonArgs) -> Result<u8> {
-    let DaemonArgs { config, root, run, socket, instance } = args;
-    pontoon::daemon::run(pontoon::daemon::Options { config, root, run, socket, instance }).map(|()| 0)
+    let DaemonArgs { config, root, run, socket, instance, while_used } = args;
+    pontoon::daemon::run(pontoon::daemon::Options { config, root, run, socket, instance, while_used })
+        .map(|()| 0)
 }

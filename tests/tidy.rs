@@ -134,6 +134,21 @@ const KERNEL: &[(&str, &str, &str)] = &[
         "Command::new(",
         "a CNI configuration may name the plugin that chooses addresses",
     ),
+    (
+        "src/netavark/instance.rs",
+        "process::Command",
+        "a call from foreign namespaces starts the daemon that serves them",
+    ),
+    (
+        "src/netavark/instance.rs",
+        "Command::new(",
+        "a call from foreign namespaces starts the daemon that serves them",
+    ),
+    (
+        "src/netavark/place.rs",
+        "\"/proc",
+        "a call compares its own network namespace with the daemon's, and enters none",
+    ),
     ("src/oci/mod.rs", "\"/proc", "an OCI state names its namespace by pid alone; the daemon opens the path"),
 ];
 
@@ -185,7 +200,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["error", "model"]),
     ("cli", &["error", "model", "client"]),
     ("cni", &["error", "model", "client"]),
-    ("netavark", &["error", "model", "client"]),
+    // `create` chooses free subnets by the daemon's own rule.
+    ("netavark", &["error", "model", "client", "ipam"]),
     ("oci", &["error", "model", "client"]),
     ("daemon", &["error", "model", "ipam", "store", "host", "dns", "volume", "engine", "api"]),
 ];
@@ -198,6 +214,7 @@ const EXTRA: &[(&str, &str, &str)] = &[
     ("src/cni/check.rs", "host", LOOK),
     ("src/cni/loopback.rs", "host", LOOK),
     ("src/cli/cni.rs", "cni", VERB),
+    ("src/cli/netavark.rs", "netavark", VERB),
     ("src/cli/oci_hook.rs", "oci", VERB),
     ("src/volume/layout.rs", "host", FILES),
     ("src/volume/mounted.rs", "host", FILES),
@@ -312,6 +329,9 @@ const DIALECTS: &[(&str, &str, &str)] = &[
     ("src/cli/cni.rs", "cni", NAMED),
     ("src/cli/mod.rs", "cni", NAMED),
     ("src/cli/mod.rs", "oci", NAMED),
+    ("src/cli/mod.rs", "netavark", NAMED),
+    ("src/cli/netavark.rs", "netavark", NAMED),
+    ("src/cli/netavark.rs", "podman", NAMED),
     ("src/cli/oci_hook.rs", "oci", NAMED),
     ("src/cli/run/bundle.rs", "oci", NAMED),
     ("src/model/options/bridge.rs", "docker", KEYS),

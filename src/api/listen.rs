@@ -7,9 +7,9 @@ use std::{
     path::Path,
 };
 
-/// Makes the socket with mode 0660, owned by root and `group` if that group exists (else mode 0600).
+/// Makes the socket with mode 0660, owned by root and `group` if there is one and it exists (else mode 0600).
 /// `Conflict` if another daemon answers there; a leftover file is replaced.
-pub fn listen(path: &Path, group: &str) -> Result<UnixListener> {
+pub fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         return Err(Error::conflict(format!(
             "another daemon answers at {}: stop it, or give this one its own --run or --socket",
@@ -30,7 +30,7 @@ pub fn listen(path: &Path, group: &str) -> Result<UnixListener> {
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(old);
     let listener = listener.map_err(|error| failed("listen on", &error))?;
-    if let Some(gid) = group_id(group) {
+    if let Some(gid) = group.and_then(group_id) {
         chown(path, None, Some(gid)).map_err(|error| failed("hand over", &error.into()))?;
         let mode = fs::Permissions::from_mode(0o660);
         fs::set_permissions(path, mode).map_err(|error| failed("open", &error))?;

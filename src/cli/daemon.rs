@@ -25,4 +25,7 @@ pub struct DaemonArgs {
     /// A name that keeps several daemons on one host apart
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
+    /// Serve one caller's namespace, and end with its last sandbox; FILE is locked by whoever calls
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub while_used: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ mod daemon;
 mod events;
 mod man;
 mod natural;
+mod netavark;
 mod network;
 mod oci_hook;
 mod page;
@@ -96,6 +97,7 @@ enum Verb {
     /// Be a hook of an OCI runtime: runc, crun
     #[command(subcommand)]
     OciHook(oci_hook::Verb),
+    Netavark(netavark::NetavarkArgs),
     Daemon(DaemonArgs),
     #[command(hide = true)]
     Man(man::ManArgs),
@@ -112,6 +114,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, daemon: fn(DaemonArgs) -> 
     let failed = if matches!(cli.verb, Verb::Run(_)) { run::FAILED } else { 1 };
     let done = match cli.verb {
         Verb::Daemon(args) => daemon(args).map_err(End::from),
+        Verb::Netavark(args) => Ok(netavark::run(args)),
         verb => ask(cli.global, verb),
     };
     match done {
@@ -143,7 +146,7 @@ fn ask(global: Global, verb: Verb) -> Done {
         Verb::Man(args) => man::run(&args)?,
         Verb::Cni(verb) => cni::run(verb, &global.host, &mut page)?,
         Verb::OciHook(verb) => oci_hook::run(&verb, &page)?,
-        Verb::Daemon(_) => 0, // never here: it needs no client
+        Verb::Daemon(_) | Verb::Netavark(_) => 0, // never here: they need no client
     };
     page.flush()?;
     Ok(code)

@@ -214,7 +214,7 @@ fn fnv(text: &[u8]) -> u128 {
 }
 
 /// Is this the namespace in which the sandbox was registered? A path may mean another one by now.
-fn lives_in(sandbox: &SandboxInfo, netns: &Path) -> bool {
+pub fn lives_in(sandbox: &SandboxInfo, netns: &Path) -> bool {
     match (&sandbox.netns, fs::metadata(netns)) {
         (Netns::Given { inode, .. } | Netns::Leased { inode, .. }, Ok(now)) => *inode == now.ino(),
         _ => false,

@@ -19,6 +19,9 @@ pub struct Options {
     pub run: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub instance: Option<String>,
+    /// Serve one caller's namespace, without a network `bridge`, for as long as there are sandboxes; whoever calls holds
+    /// this file locked.
+    pub while_used: Option<PathBuf>,
 }
 
 /// `pontoon.toml`; every key may be left out.
@@ -55,11 +58,12 @@ pub struct Config {
     /// A second socket, where an engine looks for us as its plugin.
     pub plugin_socket: Option<PathBuf>,
     pub instance: String,
-    pub group: String,
+    pub group: Option<String>,
     pub default_bridge_names: bool,
     pub mtu: Option<u32>,
     pub log: String,
     pub resolv_conf: PathBuf,
+    pub while_used: Option<PathBuf>,
     /// How long names are answered and ports held after the end, unless another daemon starts.
     pub keep: Duration,
     pools: Vec<PoolLine>,
@@ -82,16 +86,19 @@ impl Config {
             socket: absolute(options.socket.or(file.socket).unwrap_or_else(|| run.join("pontoon.sock")))?,
             run: absolute(run)?,
             plugin_socket: match file.plugin_socket.as_deref() {
+                _ if options.while_used.is_some() => None,
                 None => (instance == "default").then(|| crate::api::PLUGIN_SOCKET.into()),
                 Some("") => None,
                 Some(path) => Some(absolute(path.into())?),
             },
             instance,
-            group: file.group.unwrap_or_else(|| "pontoon".to_owned()),
+            // One caller's instance is nobody else's.
+            group: options.while_used.is_none().then_some(file.group.unwrap_or_else(|| "pontoon".to_owned())),
             default_bridge_names: file.default_bridge_names.unwrap_or(true),
             mtu: file.mtu,
             log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
+            while_used: options.while_used,
             keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
             pools: file.address_pools,
         };

@@ -2,8 +2,10 @@
 mod adapters;
 mod config;
 mod estate;
+mod home;
 mod probe;
 mod succession;
+mod until_idle;
 
 pub use crate::host::linux::handover::keeper::NAME as KEEPER;
 pub use config::{Config, Options};
@@ -68,7 +70,10 @@ pub fn run(options: Options) -> Result<()> {
     }
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     service.leave(&config);
-    served
+    if served? {
+        until_idle::vanish(&config);
+    }
+    Ok(())
 }
 
 type Started = (Engine, std::thread::JoinHandle<()>, Metrics, Claim, Service);
@@ -146,37 +151,41 @@ fn settings(config: &Config) -> Result<Settings> {
         pools: config.pools()?,
         ephemeral,
         strict_default_bridge: !config.default_bridge_names,
+        default_bridge: config.while_used.is_none(),
         mtu: config.mtu,
     })
 }
 
+/// Until a signal comes, or (true) until nobody needs this instance any more.
 async fn serve(
     config: &Config,
     passed: Option<UnixListener>,
     engine: Engine,
     metrics: Metrics,
-) -> Result<()> {
+) -> Result<bool> {
     let failed = |error: std::io::Error| Error::os("listen for signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let given = passed.is_some();
     let listener = match passed {
         Some(listener) => listener,
-        None => listen(&config.socket, &config.group)?,
+        None => listen(&config.socket, config.group.as_deref())?,
     };
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
+    home::note(config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let doorways = Doorways { engine, metrics: Arc::new(metrics) };
+    let doorways = Doorways { engine: engine.clone(), metrics: Arc::new(metrics) };
     let as_plugin =
         config.plugin_socket.as_deref().filter(|path| listen_as_plugin(path, &doorways, &stopped));
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let idle = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        closed = until_idle::wait(config, &engine) => Some(closed),
+    };
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = stop.send(true);
     let _ = serving.await;
@@ -185,12 +194,13 @@ async fn serve(
     if !given {
         remove_socket(&config.socket);
     }
-    Ok(())
+    // The lock is kept until the process ends: whoever waits for it finds nobody and starts anew.
+    Ok(idle.map(std::mem::forget).is_some())
 }
 
 /// The same doorways once more, where an engine looks for plugins. Without it everything else works: a failure is only said.
 fn listen_as_plugin(path: &Path, doorways: &Doorways, stopped: &tokio::sync::watch::Receiver<bool>) -> bool {
-    let listener = listen(path, "root").and_then(|listener| {
+    let listener = listen(path, None).and_then(|listener| {
         tokio::net::UnixListener::from_std(listener).map_err(|error| Error::os("listen as a plugin", &error))
     });
     match listener {

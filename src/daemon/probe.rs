@@ -2,8 +2,8 @@
 use super::Config;
 use crate::{
     engine::{Probe, View},
-    host::linux::doctor,
-    model::reply::{Finding, SystemInfo},
+    host::linux::{doctor, namespace},
+    model::reply::{Finding, NamespaceInfo, SystemInfo},
 };
 use std::path::PathBuf;
 
@@ -53,6 +53,11 @@ impl Probe for Inside {
             address_pools: self.pools.clone(),
             features: doctor::features(),
         }
+    }
+
+    fn namespace(&self, path: Option<&std::path::Path>) -> NamespaceInfo {
+        let (home, at_path) = namespace::inodes(path);
+        NamespaceInfo { home, at_path }
     }
 
     fn doctor(&self, view: &View) -> Vec<Finding> {

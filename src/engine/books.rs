@@ -1,8 +1,11 @@
 //! What follows from the promises and is never stored: addresses and host ports in use, subnets taken, namespaces known.
+use super::{reservation::difference, reserved::Reserved};
 use crate::{
     error::{Error, Result},
     ipam::{Leases, PortTable, Taken},
-    model::{Id, Name, Network, Sandbox, port::Holder, sandbox::Netns},
+    model::{
+        Id, Name, Network, Sandbox, network::Pool, port::Holder, reservation::Reservation, sandbox::Netns,
+    },
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,8 +16,12 @@ use std::{
 /// The derived tables. Only the writer has them.
 #[derive(Default)]
 pub struct Books {
-    /// By network, one for each of its pools.
+    /// By network, one for each of its pools that nobody has reserved.
     leases: HashMap<Id, Vec<Leases>>,
+    /// Subnets that runtimes have reserved, by reservation.
+    reserved: HashMap<Id, Reserved>,
+    /// Networks upon such subnets, and which.
+    upon: HashMap<Id, Vec<Id>>,
     pub ports: PortTable,
     pub subnets: Taken,
     /// Namespaces of runtimes: inode -> sandbox.
@@ -28,6 +35,14 @@ pub struct Books {
 impl Books {
     /// Gives out an address of `network`: `wanted`, or the next free one of this family's pool.
     pub fn take(&mut self, network: &Network, v4: bool, wanted: Option<IpAddr>) -> Result<IpAddr> {
+        let fits = |pool: &&Pool| {
+            pool.subnet.base().is_ipv4() == v4 && wanted.is_none_or(|ip| pool.subnet.contains(ip))
+        };
+        let reserved = network.pools.iter().find(fits).and_then(|pool| Some((pool, pool.reservation?)));
+        if let Some((pool, reservation)) = reserved {
+            refuse_set_aside(network, pool, wanted)?;
+            return self.reserved(reservation)?.seat(network.name.as_str(), wanted);
+        }
         let pools = self.leases.get_mut(&network.id).into_iter().flatten();
         let mut fitting = pools.filter(|pool| pool.subnet().base().is_ipv4() == v4);
         let pool = match wanted {
@@ -57,6 +72,40 @@ impl Books {
         for pool in self.leases.get_mut(&network).into_iter().flatten() {
             pool.free(address);
         }
+        self.upon(network, |reserved| reserved.unseat(address));
+    }
+
+    /// The addresses of a subnet that a runtime has reserved.
+    pub fn reserved(&mut self, reservation: Id) -> Result<&mut Reserved> {
+        let missing = || Error::internal("the table of addresses disagrees with the reservations");
+        self.reserved.get_mut(&reservation).ok_or_else(missing)
+    }
+
+    fn upon(&mut self, network: Id, mut each: impl FnMut(&mut Reserved)) {
+        for reservation in self.upon.get(&network).into_iter().flatten() {
+            self.reserved.get_mut(reservation).into_iter().for_each(&mut each);
+        }
+    }
+
+    /// Enters, strikes, or notes which addresses were taken and given back.
+    pub fn change_reservation(&mut self, before: Option<&Reservation>, after: Option<&Reservation>) {
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                let (taken, given_back) = difference(before, after);
+                let Some(reserved) = self.reserved.get_mut(&after.id) else { return };
+                taken.into_iter().for_each(|address| reserved.hold(address));
+                given_back.into_iter().for_each(|address| reserved.let_go(address));
+            }
+            (None, Some(new)) => {
+                self.subnets.add(&new.subnet);
+                self.reserved.insert(new.id, Reserved::new(new));
+            }
+            (Some(gone), None) => {
+                self.subnets.remove(&gone.subnet);
+                self.reserved.remove(&gone.id);
+            }
+            (None, None) => {}
+        }
     }
 
     /// After a restart: the next address of each pool comes behind the one given out last.
@@ -79,9 +128,13 @@ impl Books {
         if network.config_only {
             return;
         }
-        let leases = network.pools.iter().map(|p| Leases::new(p.subnet, p.range, p.gateway, &p.aux));
+        let leases = own(network).map(|p| Leases::new(p.subnet, p.range, p.gateway, &p.aux));
         self.leases.entry(network.id).or_insert_with(|| leases.collect());
-        network.pools.iter().for_each(|pool| self.subnets.add(&pool.subnet));
+        own(network).for_each(|pool| self.subnets.add(&pool.subnet));
+        let reserved: Vec<Id> = network.pools.iter().filter_map(|pool| pool.reservation).collect();
+        if !reserved.is_empty() {
+            self.upon.insert(network.id, reserved);
+        }
         if let Some(device) = network.device() {
             self.devices.insert(device.to_string(), network.name.clone());
         }
@@ -91,7 +144,8 @@ impl Books {
             return;
         }
         self.leases.remove(&network.id);
-        network.pools.iter().for_each(|pool| self.subnets.remove(&pool.subnet));
+        self.upon.remove(&network.id);
+        own(network).for_each(|pool| self.subnets.remove(&pool.subnet));
         if let Some(device) = network.device() {
             self.devices.remove(device.as_str());
         }
@@ -104,6 +158,7 @@ impl Books {
                 for pool in self.leases.get_mut(&endpoint.network).into_iter().flatten() {
                     pool.mark(address);
                 }
+                self.upon(endpoint.network, |reserved| reserved.seat_again(address));
             }
         }
         let holder = Arc::new(Holder { sandbox: sandbox.id, name: sandbox.name.to_string() });
@@ -131,5 +186,22 @@ impl Books {
             }
             Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
+    }
+}
+
+/// Pools that nobody else has addresses of.
+fn own(network: &Network) -> impl Iterator<Item = &Pool> {
+    network.pools.iter().filter(|pool| pool.reservation.is_none())
+}
+
+/// The runtime has the gateway and auxiliary addresses of its subnet as it has those of its containers.
+fn refuse_set_aside(network: &Network, pool: &Pool, wanted: Option<IpAddr>) -> Result<()> {
+    let set_aside = |ip: &IpAddr| pool.gateway == Some(*ip) || pool.aux.values().any(|aux| aux == ip);
+    match wanted.filter(set_aside) {
+        Some(ip) => Err(Error::invalid(format!(
+            "address {ip} cannot be had in network {}: it is set aside; ask for another",
+            network.name
+        ))),
+        None => Ok(()),
     }
 }

@@ -84,7 +84,9 @@ fn load(writer: &mut Writer, contents: Contents, boot: &str) -> Vec<(Arc<Sandbox
     let mut sandboxes = contents.sandboxes;
     sandboxes.sort_by(|a, b| a.created.cmp(&b.created));
     let seated = sandboxes.iter().map(|s| Change::Sandbox { before: None, after: Some(Arc::new(s.clone())) });
-    for change in networks.chain(volumes).chain(seated) {
+    let reserved = contents.reservations.into_iter();
+    let reserved = reserved.map(|r| Change::Reservation { before: None, after: Some(Arc::new(r)) });
+    for change in reserved.chain(networks).chain(volumes).chain(seated) {
         change.show(&mut writer.state.view);
         change.book(&mut writer.state.books);
     }
@@ -208,7 +210,9 @@ fn publish(writer: &mut Writer) {
     let networks = view.networks.values().map(|n| Change::Network { before: None, after: Some(n.clone()) });
     let sandboxes = view.sandboxes.values().map(|s| Change::Sandbox { before: None, after: Some(s.clone()) });
     let volumes = view.volumes.values().map(|v| Change::Volume { before: None, after: Some(v.clone()) });
-    let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).collect();
+    let reserved = view.reservations.values();
+    let reserved = reserved.map(|r| Change::Reservation { before: None, after: Some(r.clone()) });
+    let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).chain(reserved).collect();
     writer.published.view.store(Arc::new(View::default()));
     writer.publish(&changes);
     writer.watch(&changes);

@@ -2,7 +2,7 @@
 use super::{books::Books, view::View};
 use crate::{
     error::{Error, Result},
-    model::{Name, Network, Sandbox, Volume},
+    model::{Name, Network, Sandbox, Volume, reservation::Reservation},
     store::{Table, Write},
 };
 use std::sync::Arc;
@@ -12,6 +12,7 @@ pub enum Change {
     Network { before: Option<Arc<Network>>, after: Option<Arc<Network>> },
     Sandbox { before: Option<Arc<Sandbox>>, after: Option<Arc<Sandbox>> },
     Volume { before: Option<Arc<Volume>>, after: Option<Arc<Volume>> },
+    Reservation { before: Option<Arc<Reservation>>, after: Option<Arc<Reservation>> },
 }
 
 impl Change {
@@ -20,6 +21,7 @@ impl Change {
             Change::Network { before, after } => Change::Network { before: after, after: before },
             Change::Sandbox { before, after } => Change::Sandbox { before: after, after: before },
             Change::Volume { before, after } => Change::Volume { before: after, after: before },
+            Change::Reservation { before, after } => Change::Reservation { before: after, after: before },
         }
     }
 
@@ -44,6 +46,9 @@ impl Change {
             Change::Volume { before, after } => {
                 one(Table::Volumes, |volume| volume.name.to_string(), before, after)?
             }
+            Change::Reservation { before, after } => {
+                one(Table::Reservations, |reservation| reservation.id.to_string(), before, after)?
+            }
         })
     }
 
@@ -61,6 +66,10 @@ impl Change {
                 before.iter().for_each(|volume| view.drop_volume(volume));
                 after.iter().for_each(|volume| view.put_volume(volume));
             }
+            Change::Reservation { before, after } => {
+                before.iter().for_each(|gone| view.drop_reservation(gone.id));
+                after.iter().for_each(|new| view.reservations.insert_mut(new.id, new.clone()));
+            }
         }
     }
 
@@ -74,6 +83,9 @@ impl Change {
             Change::Sandbox { before, after } => {
                 before.iter().for_each(|sandbox| books.strike_sandbox(sandbox));
                 after.iter().for_each(|sandbox| books.enter_sandbox(sandbox));
+            }
+            Change::Reservation { before, after } => {
+                books.change_reservation(before.as_deref(), after.as_deref());
             }
             Change::Volume { .. } => {}
         }

@@ -53,7 +53,7 @@ fn pool(wanted: &PoolRequest) -> Result<Pool> {
     let range = wanted.range.as_ref().map(|text| Subnet::parse_lenient(text)).transpose()?;
     let range = range.map(|(range, _)| range);
     check_pool(&subnet, wanted.gateway, range.as_ref(), &wanted.aux)?;
-    Ok(Pool { subnet, gateway: wanted.gateway, range, aux: wanted.aux.clone() })
+    Ok(Pool { subnet, gateway: wanted.gateway, range, aux: wanted.aux.clone(), reservation: None })
 }
 
 /// The configuration that `request` names, if the request says nothing that the configuration has to say.
@@ -75,6 +75,7 @@ pub fn find(state: &State, request: &NetworkCreate, from: &str) -> Result<Arc<Ne
 /// `request` with what the configuration says.
 pub fn apply(config: &Network, request: &NetworkCreate) -> NetworkCreate {
     let pool = |pool: &Pool| PoolRequest {
+        reserved: false,
         subnet: Some(pool.subnet.to_string()),
         gateway: pool.gateway,
         range: pool.range.map(|range| range.to_string()),

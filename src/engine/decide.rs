@@ -25,6 +25,8 @@ pub struct Settings {
     pub ephemeral: Ephemeral,
     /// Sandboxes on the default bridge get no names, as with Docker.
     pub strict_default_bridge: bool,
+    /// Make the network `bridge` at the first start.
+    pub default_bridge: bool,
     /// MTU of new bridge networks that name none.
     pub mtu: Option<u32>,
 }

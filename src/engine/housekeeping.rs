@@ -226,6 +226,7 @@ impl Engine {
             "networks": all(view.networks.values())?,
             "sandboxes": all(view.sandboxes.values())?,
             "volumes": all(view.volumes.values())?,
+            "reservations": all(view.reservations.values())?,
         }))
     }
 }

@@ -34,6 +34,8 @@ mod promises;
 mod publish;
 mod query;
 mod repair;
+mod reservation;
+mod reserved;
 mod sandbox;
 mod undo;
 mod view;
@@ -51,7 +53,7 @@ use crate::{
     model::{
         Command, Id, Name, Reply, Volume,
         names::Names,
-        reply::{Finding, SystemInfo},
+        reply::{Finding, NamespaceInfo, SystemInfo},
     },
 };
 use arc_swap::ArcSwap;
@@ -94,6 +96,8 @@ pub trait Volumes: Send + Sync {
 pub trait Probe: Send + Sync {
     fn info(&self, view: &View) -> SystemInfo;
     fn doctor(&self, view: &View) -> Vec<Finding>;
+    /// Which namespace is served, and which one is at `path`.
+    fn namespace(&self, path: Option<&std::path::Path>) -> NamespaceInfo;
 }
 
 /// What everybody else reads: the last published state.
@@ -202,11 +206,15 @@ impl Engine {
                     crate::plan::files::files(&sandbox, &*view, strict, &self.resolvers.resolv_conf());
                 Reply::Sandbox(Box::new(query::sandbox_info(&view, root, &sandbox, Some(files))))
             }),
+            Command::PoolList(_) => Ok(Reply::Reservations(query::reservations(&view))),
             Command::VolumeList(filters) => query::volumes(&view, root, filters).map(Reply::Volumes),
             Command::VolumeInspect(which) => view
                 .find_volume(&which.name)
                 .map(|volume| Reply::Volume(query::volume_info(&view, root, &volume))),
             Command::SystemInfo(_) => Ok(Reply::Info(Box::new(self.probe.info(&view)))),
+            Command::SystemNamespace(asked) => {
+                Ok(Reply::Namespace(self.probe.namespace(asked.path.as_deref())))
+            }
             _ => return None,
         })
     }

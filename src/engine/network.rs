@@ -207,14 +207,20 @@ pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decis
     }
     let reply = Reply::Removed(Removed { name: network.name.to_string(), warnings: Vec::new() });
     let told = event(&world.now, "network", "remove", network.id, &network.name, "call");
-    Ok(Decision::new(vec![Change::Network { before: Some(network), after: None }], reply).with_event(told))
+    // Whoever reserved its subnets has no use for them any more.
+    let reserved = network.pools.iter().filter_map(|pool| state.view.reservations.get(&pool.reservation?));
+    let reserved = reserved.map(|r| Change::Reservation { before: Some(r.clone()), after: None });
+    let mut changes: Vec<Change> = reserved.collect();
+    changes.insert(0, Change::Network { before: Some(network), after: None });
+    Ok(Decision::new(changes, reply).with_event(told))
 }
 
-/// The networks that are always there, made at the first start.
+/// The networks that are always there (but for `bridge`, if it is not wanted), made at the first start.
 pub fn predefined(state: &State, world: &mut World<'_>) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     for name in crate::model::network::PREDEFINED {
-        if state.view.network_named(name).is_some() {
+        let unwanted = name == "bridge" && !state.settings.default_bridge;
+        if unwanted || state.view.network_named(name).is_some() {
             continue;
         }
         let (driver, pools, settings) = match name {

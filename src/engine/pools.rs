@@ -5,7 +5,7 @@ use crate::{
     ipam::{self, Taken, check_pool, default_gateway, wanted_size},
     model::{
         Family, Subnet,
-        command::{NetworkCreate, PoolRequest},
+        command::{NetworkCreate, PoolRequest, PoolReserve},
         network::{Driver, Pool},
     },
 };
@@ -22,7 +22,10 @@ pub fn decide(
     let mut pools: Vec<Pool> = Vec::new();
     let host = host(world)?;
     for wanted in request.pools.iter().filter(|pool| **pool != PoolRequest::default()) {
-        let pool = one(state, &host, wanted, warnings)?;
+        let pool = match wanted.reserved {
+            true => reserved(state, wanted)?,
+            false => one(state, &host, wanted, warnings)?,
+        };
         let twice = pools.iter().find(|other| other.subnet.family() == pool.subnet.family());
         if let Some(other) = twice.filter(|_| driver == Driver::Bridge) {
             return Err(Error::invalid(format!(
@@ -42,6 +45,41 @@ pub fn decide(
     }
     pools.sort_by_key(|pool| pool.subnet.family());
     Ok(pools)
+}
+
+/// A subnet for a runtime that asks for one before it makes a network.
+pub fn to_reserve(state: &State, world: &mut World<'_>, request: &PoolReserve) -> Result<Pool> {
+    let host = host(world)?;
+    let (subnet, range) = (request.subnet.clone(), request.range.clone());
+    let family = if request.ipv6 { Family::V6 } else { Family::V4 };
+    match subnet {
+        None => picked(state, &host, family, None, &PoolRequest::default()),
+        Some(_) => {
+            let wanted = PoolRequest { subnet, range, ..PoolRequest::default() };
+            one(state, &host, &wanted, &mut Vec::new())
+        }
+    }
+}
+
+/// The pool of a network upon a reserved subnet.
+fn reserved(state: &State, wanted: &PoolRequest) -> Result<Pool> {
+    let (subnet, _) = Subnet::parse_lenient(wanted.subnet.as_deref().unwrap_or_default())?;
+    let reservation = state.view.reservations.values().find(|reservation| reservation.subnet == subnet);
+    let missing =
+        || Error::not_found(format!("subnet {subnet} is not reserved: ask for it with Pool.Reserve"));
+    let reservation = reservation.ok_or_else(missing)?;
+    let upon = |pool: &Pool| pool.reservation == Some(reservation.id);
+    if let Some(other) = state.view.networks.values().find(|network| network.pools.iter().any(upon)) {
+        return Err(Error::conflict(format!("subnet {subnet} is in use by network {}", other.name)));
+    }
+    check_pool(&subnet, wanted.gateway, reservation.range.as_ref(), &wanted.aux)?;
+    Ok(Pool {
+        subnet,
+        gateway: wanted.gateway,
+        range: reservation.range,
+        aux: wanted.aux.clone(),
+        reservation: Some(reservation.id),
+    })
 }
 
 /// What the host's own network occupies: routes, addresses and nameservers.
@@ -66,6 +104,13 @@ fn one(state: &State, host: &Taken, wanted: &PoolRequest, warnings: &mut Vec<Str
     let range = range(wanted, warnings)?;
     check_pool(&subnet, wanted.gateway, range.as_ref(), &wanted.aux)?;
     if state.books.subnets.overlaps(&subnet) {
+        let reserved = state.view.reservations.values().find(|r| r.subnet.overlaps(&subnet));
+        if let Some(reserved) = reserved {
+            return Err(Error::conflict(format!(
+                "subnet {subnet} overlaps with {}, which a runtime has reserved: choose another",
+                reserved.subnet
+            )));
+        }
         let networks = state.view.networks.values();
         let (pool, name) = networks
             .flat_map(|network| network.pools.iter().map(move |pool| (pool, &network.name)))
@@ -93,7 +138,7 @@ fn range(wanted: &PoolRequest, warnings: &mut Vec<String>) -> Result<Option<Subn
 
 fn pool(subnet: Subnet, range: Option<Subnet>, wanted: &PoolRequest) -> Pool {
     let gateway = wanted.gateway.or_else(|| default_gateway(&subnet, range.as_ref(), &wanted.aux));
-    Pool { subnet, gateway, range, aux: wanted.aux.clone() }
+    Pool { subnet, gateway, range, aux: wanted.aux.clone(), reservation: None }
 }
 
 /// A subnet out of the configured pools that no network and nothing on the host overlaps.

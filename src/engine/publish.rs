@@ -25,7 +25,7 @@ impl Writer {
                     }
                     after.iter().for_each(|sandbox| self.name(sandbox, &view));
                 }
-                Change::Volume { .. } => {}
+                Change::Volume { .. } | Change::Reservation { .. } => {}
             }
         }
         self.published.names.store(Arc::new(self.names.clone()));

@@ -10,6 +10,7 @@ use crate::{
         mount::{MountKind, MountSpec},
         network::{Driver, Pool, Settings},
         reply::{EndpointInfo, Files, Member, MountInfo, NetworkInfo, SandboxInfo, SubnetInfo, VolumeInfo},
+        reservation::Reservation,
         sandbox::Netns,
     },
     plan::{Lookup, gateway, names},
@@ -166,6 +167,12 @@ fn mount_info(root: &Path, mount: &MountSpec) -> MountInfo {
         MountKind::Tmpfs => None,
     };
     MountInfo { spec: mount.clone(), path }
+}
+
+pub fn reservations(view: &View) -> Vec<Reservation> {
+    let mut found: Vec<Reservation> = view.reservations.values().map(|r| Reservation::clone(r)).collect();
+    found.sort_by(|a, b| a.created.cmp(&b.created));
+    found
 }
 
 pub fn volumes(view: &View, root: &Path, filters: &Filters) -> Result<Vec<VolumeInfo>> {

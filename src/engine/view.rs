@@ -2,7 +2,7 @@
 use crate::{
     error::{Error, Result},
     host::Suspect,
-    model::{Id, Name, Network, Sandbox, Volume, mount::MountKind},
+    model::{Id, Name, Network, Sandbox, Volume, mount::MountKind, reservation::Reservation},
     plan::Lookup,
 };
 use rpds::{HashTrieMapSync, HashTrieSetSync};
@@ -17,6 +17,8 @@ pub struct View {
     pub networks: HashTrieMapSync<Id, Arc<Network>>,
     pub sandboxes: HashTrieMapSync<Id, Arc<Sandbox>>,
     pub volumes: HashTrieMapSync<Name, Arc<Volume>>,
+    /// Subnets that runtimes have of us.
+    pub reservations: HashTrieMapSync<Id, Arc<Reservation>>,
     network_names: HashTrieMapSync<Name, Id>,
     sandbox_names: HashTrieMapSync<Name, Id>,
     members: HashTrieMapSync<Id, HashTrieSetSync<Id>>,
@@ -101,6 +103,9 @@ impl View {
     }
     pub(super) fn drop_volume(&mut self, volume: &Volume) {
         self.volumes.remove_mut(&volume.name);
+    }
+    pub(super) fn drop_reservation(&mut self, id: Id) {
+        self.reservations.remove_mut(&id);
     }
     pub(super) fn put_sandbox(&mut self, sandbox: &Arc<Sandbox>) {
         self.sandbox_names.insert_mut(sandbox.name.clone(), sandbox.id);

@@ -71,16 +71,30 @@ commands! {
     "Volume.Mount" VolumeMount(VolumeMount) -> super::reply::VolumeInfo;
     "Volume.Unmount" VolumeUnmount(VolumeMount) -> super::reply::VolumeInfo;
     "Volume.Prune" VolumePrune(VolumePrune) -> super::reply::Pruned;
+    "Pool.Reserve" PoolReserve(PoolReserve) -> super::reservation::Reservation;
+    "Pool.Release" PoolRelease(WhichPool) -> super::reply::Removed;
+    "Pool.List" PoolList(Nothing) -> Vec<super::reservation::Reservation>;
+    "Pool.Take" PoolTake(PoolTake) -> super::address::Cidr;
+    "Pool.GiveBack" PoolGiveBack(PoolAddress) -> super::reply::Removed;
     "System.Df" SystemDf(Nothing) -> super::reply::Df;
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
     "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
     "System.Dump" SystemDump(Nothing) -> serde_json::Value;
+    "System.Namespace" SystemNamespace(Namespace) -> super::reply::NamespaceInfo;
 }
 
 /// No arguments: `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Asks whether caller and daemon mean the same namespaces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Namespace {
+    /// A network namespace, by its path.
+    pub path: Option<PathBuf>,
+}
 
 /// An object by name, full id or unique beginning of its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +143,43 @@ pub struct PoolRequest {
     pub gateway: Option<IpAddr>,
     pub range: Option<String>,
     pub aux: BTreeMap<String, IpAddr>,
+    /// `subnet` is one that was reserved with Pool.Reserve, gateway and all; `range` is said there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reserved: bool,
+}
+
+/// A runtime manages addresses before it makes a network, or without one of ours. No subnet: a free one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolReserve {
+    /// `0.0.0.0/24` or `::/64`: any of this size.
+    pub subnet: Option<String>,
+    pub range: Option<String>,
+    /// Without a subnet: an IPv6 one.
+    pub ipv6: bool,
+}
+
+/// A reserved subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhichPool {
+    pub pool: Id,
+}
+
+/// An address of a reserved subnet for whatever the runtime wants: this one, or the next that is free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolTake {
+    pub pool: Id,
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolAddress {
+    pub pool: Id,
+    pub address: IpAddr,
 }
 
 /// A wanted seat in a network.

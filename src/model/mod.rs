@@ -14,6 +14,7 @@ pub mod options;
 pub mod port;
 mod port_text;
 pub mod reply;
+pub mod reservation;
 pub mod sandbox;
 pub mod volume;
 

@@ -40,6 +40,9 @@ pub struct Pool {
     pub range: Option<Subnet>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aux: BTreeMap<String, IpAddr>,
+    /// A runtime has reserved it, and may have addresses of it besides our endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<Id>,
 }
 
 /// A promised network.

@@ -6,6 +6,7 @@ use super::{
     network::Driver,
     options::Sysctl,
     port::Port,
+    reservation::Reservation,
     sandbox::{Dns, Netns, Process, StaticRoute},
 };
 use schemars::JsonSchema;
@@ -27,11 +28,15 @@ pub enum Reply {
     Ports(Vec<Port>),
     Volumes(Vec<VolumeInfo>),
     Volume(VolumeInfo),
+    Reservation(Reservation),
+    Reservations(Vec<Reservation>),
+    Address(Cidr),
     Removed(Removed),
     Pruned(Pruned),
     Df(Df),
     Info(Box<SystemInfo>),
     Findings(Vec<Finding>),
+    Namespace(NamespaceInfo),
     Value(serde_json::Value),
 }
 
@@ -242,6 +247,15 @@ pub struct SystemInfo {
     pub memory: u64,
     pub address_pools: Vec<String>,
     pub features: BTreeMap<String, bool>,
+}
+
+/// Inodes of network namespaces, as the daemon sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamespaceInfo {
+    /// The one that it serves: its own.
+    pub home: u64,
+    /// The one at the path that was asked about; none if nothing is there for the daemon.
+    pub at_path: Option<u64>,
 }
 
 /// One line of `doctor`.

@@ -6,7 +6,7 @@ mod redb_ledger;
 
 use crate::{
     error::Result,
-    model::{Name, Network, Sandbox, Volume},
+    model::{Name, Network, Sandbox, Volume, reservation::Reservation},
 };
 pub use redb_ledger::{RedbLedger, SCHEMA};
 
@@ -16,6 +16,7 @@ pub enum Table {
     Networks,
     Sandboxes,
     Volumes,
+    Reservations,
     /// Names of volumes that are promised no more and whose files may still be there.
     Removed,
     /// One record: the boot that all promises of the kernel are of.
@@ -36,6 +37,7 @@ pub struct Contents {
     pub networks: Vec<Network>,
     pub sandboxes: Vec<Sandbox>,
     pub volumes: Vec<Volume>,
+    pub reservations: Vec<Reservation>,
     /// Volumes whose files are to be taken away before anything else happens to their names.
     pub removed: Vec<Name>,
     /// Which boot of the host it was when the last daemon started. None: a ledger of before this was noted.

@@ -37,13 +37,15 @@ struct LedgerFile {
 }
 
 impl Table {
-    const ALL: [Table; 5] = [Table::Networks, Table::Sandboxes, Table::Volumes, Table::Removed, Table::Boot];
+    const ALL: [Table; 6] =
+        [Table::Networks, Table::Sandboxes, Table::Volumes, Table::Reservations, Table::Removed, Table::Boot];
 
     fn definition(self) -> Records {
         TableDefinition::new(match self {
             Table::Networks => "networks",
             Table::Sandboxes => "sandboxes",
             Table::Volumes => "volumes",
+            Table::Reservations => "reservations",
             Table::Removed => "removed",
             Table::Boot => "boot",
         })
@@ -197,6 +199,7 @@ fn read_all(database: &Database) -> Result<Contents> {
         networks: read_table(database, Table::Networks)?,
         sandboxes: read_table(database, Table::Sandboxes)?,
         volumes: read_table(database, Table::Volumes)?,
+        reservations: read_table(database, Table::Reservations)?,
         removed: read_table(database, Table::Removed)?,
         boot: read_table(database, Table::Boot)?.pop(),
     })

@@ -12,5 +12,6 @@ mod plugin;
 mod python;
 mod raw;
 mod requests;
+mod rust;
 mod seats;
 mod shapes;

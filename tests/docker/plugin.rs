@@ -7,7 +7,7 @@ fn a_volume_driver() {
         let path = "/run/default/root/volumes/data/_data";
         let mounted = &format!(r#""Mountpoint":"{path}""#);
         for (method, body, status, part) in [
-            ("Plugin.Activate", "", 200, r#"{"Implements":["NetworkDriver","VolumeDriver"]}"#),
+            ("Plugin.Activate", "", 200, r#"{"Implements":["NetworkDriver","IpamDriver","VolumeDriver"]}"#),
             ("VolumeDriver.Capabilities", "", 200, r#""Scope":"local""#),
             ("VolumeDriver.Create", r#"{"Name":"data","Opts":null}"#, 200, r#""Err":"""#),
             ("VolumeDriver.Create", r#"{"Name":"data","Opts":{}}"#, 200, r#""Err":"""#),
@@ -19,7 +19,7 @@ fn a_volume_driver() {
             ),
             ("VolumeDriver.Create", r#"{"Name":"x/y"}"#, 500, "invalid name"),
             ("VolumeDriver.Get", r#"{"Name":"data"}"#, 200, r#""CreatedAt":"2"#),
-            ("VolumeDriver.Get", r#"{"Name":"nothing"}"#, 500, r#"{"Err":"volume nothing not found"#),
+            ("VolumeDriver.Get", r#"{"Name":"nothing"}"#, 500, r#""Err":"volume nothing not found"#),
             ("VolumeDriver.Path", r#"{"Name":"data"}"#, 200, mounted),
             ("VolumeDriver.Mount", r#"{"Name":"data","ID":"1"}"#, 200, mounted),
             ("VolumeDriver.Unmount", r#"{"Name":"data","ID":"1"}"#, 200, r#""Err":"""#),

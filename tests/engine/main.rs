@@ -5,6 +5,7 @@
 //! | `refuse_*` | every refusal, word by word, and that nothing is left of it |
 //! | `addresses`, `ports`, `seats`, `volumes`, `ends` | what the daemon does for those who ask |
 //! | `handed` | interfaces that a runtime fetches, and ports that change while it runs |
+//! | `reserved` | subnets that a runtime reserves |
 //! | `undo` | a failure at any step leaves everything as it was |
 //! | `crash` | death at any step is mended by the next start |
 //! | `restart`, `batch`, `cost` | restarts and reboots, commands decided together, work that does not grow |
@@ -23,6 +24,7 @@ mod random;
 mod refuse_network;
 mod refuse_sandbox;
 mod refuse_volume;
+mod reserved;
 mod restart;
 mod seats;
 mod support;

@@ -175,6 +175,7 @@ fn pool(config: &Config) -> Result<PoolRequest> {
     };
     let aux = config.auxiliaryaddresses.iter().flatten();
     Ok(PoolRequest {
+        reserved: false,
         subnet: given(&config.subnet),
         gateway: given(&config.gateway).map(|text| address("gateway", &text)).transpose()?,
         range: given(&config.iprange),

@@ -161,8 +161,9 @@ fn spec(binding: &Binding) -> Result<PortSpec> {
     })
 }
 
-/// dockerd takes ranges apart; a thousand neighbours are one range again.
-fn joined(ports: Vec<PortSpec>) -> Vec<PortSpec> {
+/// dockerd takes ranges apart, and begins at their ends; a thousand neighbours are one range again.
+fn joined(mut ports: Vec<PortSpec>) -> Vec<PortSpec> {
+    ports.sort_by_key(|port| (port.proto, port.host_ip, port.host_port, port.port));
     let mut joined: Vec<PortSpec> = Vec::with_capacity(ports.len());
     for port in ports {
         let next = |last: &PortSpec| PortSpec {

@@ -3,6 +3,7 @@
 //!
 //! Errors are `{"Err": "..."}`. Facts about the protocol: reference/docker.md section 2.
 mod endpoints;
+mod ipam;
 mod networks;
 mod volumes;
 
@@ -29,13 +30,14 @@ pub fn knows(path: &str) -> bool {
     driver.is_some_and(|driver| driver == "Plugin" || DRIVERS.contains(&driver))
 }
 
-const DRIVERS: [&str; 2] = ["NetworkDriver", "VolumeDriver"];
+const DRIVERS: [&str; 3] = ["NetworkDriver", "IpamDriver", "VolumeDriver"];
 
 pub async fn call(path: &str, body: &[u8], doorways: &Doorways) -> Answer {
     let (driver, method) = path.trim_start_matches('/').split_once('.').unwrap_or_default();
     let answer = match (driver, method) {
         ("Plugin", "Activate") => Ok(json!({ "Implements": DRIVERS })),
         ("NetworkDriver", method) => network_driver(method, body, doorways).await,
+        ("IpamDriver", method) => ipam::call(method, body, doorways).await,
         ("VolumeDriver", method) => volumes::call(method, body, doorways).await,
         _ => Err(no_method(path)),
     };
@@ -67,13 +69,13 @@ async fn network_driver(method: &str, body: &[u8], doorways: &Doorways) -> Resul
     }
 }
 
-/// 404 is kept for a method that is not there: dockerd takes it so.
+/// 404 is kept for a method that is not there: dockerd takes it so. Address management says `Error`, all others `Err`.
 fn refuse(error: &Error) -> (StatusCode, Value) {
     let status = match error.message.starts_with(NO_METHOD) {
         true => StatusCode::NOT_FOUND,
         false => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, json!({ "Err": error.to_string() }))
+    (status, json!({ "Err": error.to_string(), "Error": error.to_string() }))
 }
 
 const NO_METHOD: &str = "there is no plugin method";

@@ -1,5 +1,5 @@
 //! `NetworkDriver.*` for networks. A network of dockerd's is one of ours under dockerd's id.
-use super::{astray, none_left, parse_cidr};
+use super::{astray, ipam::SPACE, none_left, parse_cidr};
 use crate::{
     api::Doorways,
     error::{Error, Result},
@@ -31,6 +31,7 @@ pub struct Body {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Pool {
+    address_space: String,
     pool: String,
     gateway: String,
     aux_addresses: Option<BTreeMap<String, String>>,
@@ -72,6 +73,7 @@ fn pool(given: &Pool) -> Result<PoolRequest> {
     Ok(PoolRequest {
         subnet: Some(given.pool.clone()),
         gateway: Some(&given.gateway).filter(|text| !text.is_empty()).map(address).transpose()?,
+        reserved: given.address_space == SPACE,
         aux: aux.map(|(name, text)| Ok((name.clone(), address(text)?))).collect::<Result<_>>()?,
         ..PoolRequest::default()
     })

@@ -79,6 +79,9 @@ fn ledger(world: &World, view: &View) {
     let shown: BTreeMap<Id, _> = view.sandboxes.iter().map(|(id, s)| (*id, (**s).clone())).collect();
     let kept: BTreeMap<Id, _> = contents.sandboxes.into_iter().map(|s| (s.id, s)).collect();
     assert_eq!(shown, kept, "sandboxes shown and promised");
+    let shown: BTreeMap<Id, _> = view.reservations.iter().map(|(id, r)| (*id, (**r).clone())).collect();
+    let kept: BTreeMap<Id, _> = contents.reservations.into_iter().map(|r| (r.id, r)).collect();
+    assert_eq!(shown, kept, "reservations shown and promised");
     let shown: BTreeMap<_, _> = view.volumes.iter().map(|(name, v)| (name.clone(), (**v).clone())).collect();
     let kept: BTreeMap<_, _> = contents.volumes.into_iter().map(|v| (v.name.clone(), v)).collect();
     assert_eq!(shown, kept, "volumes shown and promised");

@@ -46,6 +46,7 @@ impl Disk {
             networks: self.all(Table::Networks),
             sandboxes: self.all(Table::Sandboxes),
             volumes: self.all(Table::Volumes),
+            reservations: self.all(Table::Reservations),
             removed: self.all(Table::Removed),
             boot: self.all(Table::Boot).pop(),
         }

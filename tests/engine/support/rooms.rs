@@ -7,7 +7,7 @@ use pontoon::{
     model::{
         Id, Name, Volume,
         kernel::{Item, VolumeMount},
-        reply::{Finding, SystemInfo},
+        reply::{Finding, NamespaceInfo, SystemInfo},
     },
 };
 use std::{
@@ -111,6 +111,9 @@ impl Probe for FakeProbe {
     }
     fn doctor(&self, _: &View) -> Vec<Finding> {
         Vec::new()
+    }
+    fn namespace(&self, _: Option<&std::path::Path>) -> NamespaceInfo {
+        NamespaceInfo::default()
     }
 }
 

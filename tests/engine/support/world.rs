@@ -62,6 +62,7 @@ impl World {
             pools: default_pools(),
             ephemeral: Ephemeral::new(32_768, 60_999, []),
             strict_default_bridge: false,
+            default_bridge: true,
             mtu: None,
         };
         adapt(&mut settings);

@@ -57,6 +57,18 @@ pub fn identity(namespace: BorrowedFd<'_>) -> Result<Identity> {
     Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
 }
 
+/// Inodes of the calling thread's network namespace and of the one at `path`, if the thread sees one there.
+pub fn inodes(path: Option<&Path>) -> (u64, Option<u64>) {
+    let Ok(home) = Home::here() else { return (0, None) };
+    let there = path.and_then(|path| open(path, &home).ok()).and_then(|file| identity(file.as_fd()).ok());
+    (home.identity().inode, there.map(|there| there.inode))
+}
+
+/// The kernel's name of this boot (random(4)): inodes of namespaces mean nothing in the next one.
+pub fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
 /// The namespace a socket belongs to.
 pub fn of_socket(socket: BorrowedFd<'_>) -> std::io::Result<OwnedFd> {
     // SAFETY: SIOCGSKNS takes no argument and returns a new descriptor or -1.

@@ -10,7 +10,7 @@ pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;
 
-pub use file::{Identity, identity, of_socket, open};
+pub use file::{Identity, boot, identity, inodes, of_socket, open};
 pub use make::{give_up_folder, make, prepare_folder, remove};
 pub use opener::{Asked, Opener, Transport, connected};
 

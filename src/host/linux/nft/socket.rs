@@ -161,7 +161,10 @@ impl Socket {
         let failed = |e: Errno| Error::os(format!("send {} bytes to nf_tables", bytes.len()), &e.into());
         // The kernel takes one message of at most the send buffer, and doubles what it is told.
         if bytes.len() + 1024 > self.send_buffer {
-            setsockopt(&self.fd, sockopt::SndBufForce, &bytes.len()).map_err(failed)?;
+            // Root of a user namespace gets what net.core.wmem_max allows.
+            setsockopt(&self.fd, sockopt::SndBufForce, &bytes.len())
+                .or_else(|_| setsockopt(&self.fd, sockopt::SndBuf, &bytes.len()))
+                .map_err(failed)?;
             self.send_buffer = 2 * bytes.len();
         }
         loop {

@@ -58,7 +58,10 @@ impl Watch {
         let table = super::table_name(instance)?;
         let socket = Socket::open()?;
         let failed = |e: Errno| Error::os("listen to nftables events", &e.into());
-        setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER).map_err(failed)?;
+        // Root of a user namespace gets what net.core.rmem_max allows, and loses more often.
+        setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER)
+            .or_else(|_| setsockopt(&socket.fd(), sockopt::RcvBuf, &RECEIVE_BUFFER))
+            .map_err(failed)?;
         set_option(socket.fd(), libc::NETLINK_ADD_MEMBERSHIP, GROUP).map_err(failed)?;
         Ok(Watch { socket, table, so_far: Touched::default() })
     }

@@ -1,0 +1,231 @@
+#!/bin/bash
+# Drives a real dockerd that has its networks, addresses and volumes from Pontoon, on a host of its own.
+# usage: test.sh [PONTOON]    exit 0: passed or skipped (with PONTOON_TEST_REQUIRE=1 a skip fails)
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../host.sh"
+need dockerd docker docker-compose iptables busybox ip curl unshare redis-server python3 pg_createcluster
+enter "$@"
+
+export DOCKER_HOST=unix:///run/docker.sock COMPOSE_PROJECT_NAME=voting
+ours="-d pontoon --ipam-driver pontoon"
+docker() { timeout 60 docker "$@"; }
+
+main() {
+    start_dockerd
+    make_image
+    networks
+    containers
+    connected
+    restarts
+    volumes
+    voting_app
+    nothing_left
+    stop_dockerd
+    finish /run/dockerd.log
+}
+
+start_dockerd() {
+    launch_dockerd
+    check "dockerd starts" soon docker version
+}
+
+launch_dockerd() {
+    rm -f /run/docker.pid
+    dockerd -H $DOCKER_HOST --data-root /run/docker-data --exec-root /run/docker-exec --pidfile /run/docker.pid \
+        >>/run/dockerd.log 2>&1 &
+    dockerd=$!
+}
+
+stop_dockerd() { # [SIGNAL]
+    kill -"${1:-TERM}" $dockerd
+    wait $dockerd 2>/dev/null
+}
+
+make_image() {
+    make_rootfs /run/rootfs
+    mkdir /run/rootfs/seed && echo seed >/run/rootfs/seed/file
+    for applet in wget ls grep; do ln -s busybox /run/rootfs/bin/$applet; done
+    check "an image" sh -c "tar -C /run/rootfs -c . | docker import - bb"
+}
+
+same() { # WANTED COMMAND...
+    wanted=$1 && shift
+    got=$("$@" 2>&1)
+    echo "wanted: $wanted" && echo "found: $got" && [ "$got" = "$wanted" ]
+}
+
+refused() { # WORDS COMMAND...
+    words=$1 && shift
+    if text=$("$@" 2>&1); then echo "was done: $text" && return 1; fi
+    echo "$text" && case $text in *"$words"*) ;; *) return 1 ;; esac
+}
+
+once() { docker run --rm --stop-signal KILL "$@"; }                   # ... IMAGE COMMAND
+serve() { docker run -d --stop-signal KILL "$@" bb httpd -f -p 80; }  # ...
+fetch() { once --network "$1" bb wget -qO- "http://$2/index.html"; }
+in_web() { docker exec web "$@"; }
+address_of() { docker inspect -f "{{(index .NetworkSettings.Networks \"$2\").IPAddress}}" "$1"; }
+count() { "$@" | wc -l; }
+on_bridges() { ip -o link | grep -cE '^[0-9]+: (pt|ph)'; }
+subnet_of() { docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' "$1"; }
+
+networks() {
+    for name in front back; do check "network $name" docker network create $ours $name; done
+    check "an internal one" docker network create $ours --internal inner
+    check "one with a range" docker network create $ours --subnet 10.77.0.0/24 --ip-range 10.77.0.128/25 \
+        --gateway 10.77.0.254 --aux-address printer=10.77.0.129 ranged
+    check "Docker's addresses on our network" docker network create -d pontoon --subnet 10.78.0.0/24 mixed
+    check "our addresses on Docker's network" docker network create --ipam-driver pontoon theirs
+    check "an overlap is refused" refused "overlaps with 10.77.0.0/24" docker network create $ours --subnet 10.77.0.0/25 x
+    check "so is an option that nobody knows" refused "colour" docker network create $ours -o colour=red x
+    check "nothing is left of those" same 0 count docker network ls -q -f name=^x$
+    check "our own tools know them" same 5 count sh -c "'$pontoon' network ls -q -f label=io.pontoon.held-by"
+    check "and our prune leaves them" "$pontoon" network prune -f
+    check "... all five" same 5 count sh -c "'$pontoon' network ls -q -f label=io.pontoon.held-by"
+}
+
+containers() {
+    check "a container with ports" serve --restart always --name web --network front -p 8080:80 -p 127.0.0.1:8081:80 \
+        -p 9000-9019:9000-9019/udp
+    check "its port answers" soon greeted 127.0.0.1:8080
+    check "so does the one for this host" greeted 127.0.0.1:8081
+    check "a range is one" sh -c "'$pontoon' sandbox ls | grep -q '9000-9019->9000-9019/udp'"
+    check "a neighbour finds it by name" same hello fetch front web
+    check "a stranger does not" refused "bad address" once --network back bb ping -c 1 -W 1 web
+    check "nor by its address" refused "100% packet loss" once --network back bb ping -c 1 -W 1 "$(address_of web front)"
+    check "a taken port is refused" refused 8080 once -p 8080:80 --network back bb true
+    check "the range is kept" same 10.77.0.128 sh -c "timeout 60 docker run --rm --network ranged bb ip -4 -o addr |
+        sed -n 's/.*eth0 *inet \([0-9.]*\)\/24.*/\1/p'"
+    check "an address that was asked for" once --network ranged --ip 10.77.0.99 bb sh -c "ip addr | grep -q 10.77.0.99/24"
+    check "the gateway's is refused" refused "in use" once --network ranged --ip 10.77.0.254 bb true
+    check "no way out of an internal network" refused "" once --network inner bb sh -c "ip route | grep default"
+    check "a container on mixed" serve --name web2 --network mixed
+    check "mixed works" same hello fetch mixed web2
+    check "web2 goes" docker rm -f web2
+    check "an address of ours on theirs" once --network theirs bb sh -c "ip -4 addr show eth0 | grep -q $(subnet_of theirs | cut -d. -f1-2)"
+    check "no second interface for the way out" refused "does not exist" ip link show docker_gwbridge
+}
+
+connected() {
+    check "connect a running one" docker network connect --alias www back web
+    check "it has a second interface" in_web ip -4 addr show eth1
+    check "it is found there" same hello fetch back www
+    check "its port still answers" greeted 127.0.0.1:8080
+    check "connect to an internal one" docker network connect inner web
+    check "it is found there as well" same hello fetch inner web
+    check "one that is connected is in use" refused "active endpoints" docker network rm back
+    check "its ports move" docker network disconnect front web
+    check "to the network that is left" soon greeted 127.0.0.1:8080
+    check "and move" docker network connect front web
+    check "back" soon greeted 127.0.0.1:8080
+    check "disconnect" docker network disconnect back web
+    check "disconnect again" docker network disconnect inner web
+    check "one interface is left" same 1 on_bridges
+    check "one seat is left" same 1 count "$pontoon" sandbox ls -q
+}
+
+works() { # AFTER
+    check "after $1 its port answers" soon greeted 127.0.0.1:8080
+    check "after $1 it is found by name" same hello fetch front web
+    check "after $1 there is one interface" same 1 on_bridges
+    check "after $1 there is one seat" same 1 count "$pontoon" sandbox ls -q
+}
+
+restarts() {
+    stop_daemon KILL
+    check "its port answers without us" greeted 127.0.0.1:8080
+    start_daemon
+    works "the death of pontoon"
+    stop_daemon TERM
+    start_daemon
+    works "a restart of pontoon"
+    stop_dockerd TERM
+    check "dockerd takes all back" same 0 on_bridges
+    start_dockerd
+    works "a restart of dockerd"
+    stop_dockerd KILL
+    start_dockerd
+    works "the death of dockerd"
+    stop_dockerd KILL
+    stop_daemon KILL
+    start_daemon
+    start_dockerd
+    works "the death of both, pontoon first"
+    stop_daemon KILL
+    stop_dockerd KILL
+    launch_dockerd
+    sleep 1
+    start_daemon
+    check "dockerd starts before us" soon docker version
+    works "the death of both, dockerd first"
+    check "web goes" docker rm -f web
+    check "and its interface" same 0 on_bridges
+}
+
+mounts_of() { "$pontoon" volume inspect "$1" | sed -n '/"mounts"/,/\]/p' | grep -cE '"[0-9a-f]{64}"'; }
+
+volumes() {
+    check "a volume" docker volume create -d pontoon data
+    check "one in memory" docker volume create -d pontoon -o type=tmpfs -o device=tmpfs -o o=size=1m ram
+    check "dockerd lists them" same 2 count docker volume ls -q -f driver=pontoon
+    check "the first user fills it" same seed once -v data:/seed bb cat /seed/file
+    check "it keeps what it has" same seed once -v data:/data bb cat /data/file
+    for name in one two; do
+        check "$name mounts both" docker run -d --stop-signal KILL --name $name -v data:/data -v ram:/ram bb sleep 300
+    done
+    check "two mounts are counted" same 2 mounts_of data
+    check "our rm is refused" refused "in use by a runtime (2 mounts" "$pontoon" volume rm data
+    check "Docker's rm is refused" refused "volume is in use" docker volume rm data
+    check "what one writes" docker exec one sh -c "echo shared >/ram/file"
+    check "the other reads" same shared docker exec two cat /ram/file
+    check "one goes" docker rm -f one
+    check "one mount is left" same 1 mounts_of data
+    check "memory stays as long" findmnt /run/lib/volumes/ram/_data
+    stop_daemon KILL
+    start_daemon
+    check "the count is kept" same 1 mounts_of data
+    stop_dockerd KILL
+    start_dockerd
+    check "two starts again" docker start two
+    check "and is counted once" same 1 mounts_of data
+    check "two goes" docker rm -f two
+    check "no mount is left" same 0 mounts_of data
+    check "nor the memory" refused "" findmnt /run/lib/volumes/ram/_data
+    check "a new one by run" docker run -d --stop-signal KILL --name three --volume-driver pontoon -v fresh:/fresh bb sleep 300
+    check "prune takes what is free" sh -c "'$pontoon' volume prune -a -f && '$pontoon' volume rm ram"
+    check "and leaves what is not" same fresh docker volume ls -q -f driver=pontoon
+    check "three goes" docker rm -f three
+    check "fresh goes" docker volume rm fresh
+}
+
+compose() { timeout 120 docker-compose -f "$here/compose.yaml" "$@"; }
+results() { curl -sf -m 3 http://127.0.0.1:5001/results.json; }
+
+voting_app() {
+    mkdir -p /run/hostroot/usr /run/hostroot/etc /run/hostroot/var/lib && install -d -m 1777 /run/hostroot/tmp
+    for link in bin lib lib64 sbin; do ln -s usr/$link /run/hostroot/$link; done
+    cp /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.cache /run/hostroot/etc
+    check "an image that is the host's programs" sh -c "tar -C /run/hostroot -c . | docker import - hostroot"
+    check "compose up" compose up -d
+    check "the result page" soon results
+    for vote in cats cats dogs; do
+        check "a vote for $vote" soon curl -sf -m 5 -o /dev/null -d vote=$vote http://127.0.0.1:5000/
+    done
+    check "votes are counted" soon same '{"cats": 2, "dogs": 1}' results
+    check "front-end does not reach the database" refused "bad address" once --network voting_front-end bb ping -c 1 db
+    check "the database is made anew" compose up -d --force-recreate --no-deps db
+    check "and has kept the votes" soon same '{"cats": 2, "dogs": 1}' results
+    check "compose down" compose down -v
+}
+
+nothing_left() {
+    check "the networks go" docker network rm front back inner ranged mixed theirs
+    check "no network of Docker's is left" same 3 count "$pontoon" network ls -q
+    check "no subnet" same '[]' curl -s --unix-socket /run/pontoon/pontoon.sock -X POST http://x/Pool.List -d '{}'
+    check "no seat" none_left
+    check "no volume" same 0 count "$pontoon" volume ls -q
+    check "no interface" same "docker0 lo pontoon0 " sh -c "ip -o link | sed 's/^[0-9]*: \([^:@]*\).*/\1/' | sort | tr '\n' ' '"
+}
+
+main
