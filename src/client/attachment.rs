@@ -5,7 +5,10 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Command, Id,
-        command::{Filters, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, Which},
+        command::{
+            Filters, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxPublish, SandboxRemove, Which,
+        },
+        port::{Port, PortSpec},
         reply::{Created, EndpointInfo, Removed, SandboxInfo},
         sandbox::Netns,
     },
@@ -116,18 +119,9 @@ impl Client {
     }
 
     fn join(&self, sandbox: &SandboxInfo, request: SandboxCreate) -> Result<SandboxInfo> {
-        let missing = request.ports.iter().find(|wanted| {
-            !sandbox
-                .ports
-                .iter()
-                .any(|port| port.proto == wanted.proto && (port.port..=port.last()).contains(&wanted.port))
-        });
-        if let Some(port) = missing {
-            return Err(Error::unsupported(format!(
-                "port {}/{} of sandbox {}: a container's ports are published with its first network",
-                port.port, port.proto, sandbox.name
-            )));
-        }
+        let missing = request.ports.iter().filter(|wanted| !sandbox.ports.iter().any(|p| is(p, wanted)));
+        let missing: Vec<PortSpec> = missing.cloned().collect();
+        let networks: Vec<String> = request.networks.iter().map(|seat| seat.network.clone()).collect();
         for endpoint in request.networks {
             if let Some(ifname) = &endpoint.ifname
                 && sandbox.networks.iter().any(|seat| seat.ifname == *ifname)
@@ -140,7 +134,29 @@ impl Client {
             let connect = NetworkConnect { sandbox: sandbox.id.to_string(), endpoint };
             self.call::<EndpointInfo>(&Command::NetworkConnect(connect))?;
         }
+        if !missing.is_empty()
+            && let Err(error) = self.publish(sandbox, missing)
+        {
+            // What fails leaves nothing behind; the first failure is the one to tell.
+            let gone = networks.iter().map(|network| self.detach(sandbox, network));
+            gone.filter_map(Result::err).for_each(|error| eprintln!("pontoon: {error}"));
+            return Err(error);
+        }
         self.call(&Command::SandboxInspect(Which::new(sandbox.id.to_string())))
+    }
+
+    /// These ports besides those that it has.
+    fn publish(&self, sandbox: &SandboxInfo, more: Vec<PortSpec>) -> Result<()> {
+        let there = sandbox.ports.iter().map(|port| PortSpec {
+            host_ip: port.host_ip,
+            host_port: Some(port.host_port),
+            host_port_end: None,
+            port: port.port,
+            count: port.count,
+            proto: port.proto,
+        });
+        let request = SandboxPublish { name: sandbox.id.to_string(), ports: there.chain(more).collect() };
+        self.call::<Vec<Port>>(&Command::SandboxPublish(request)).map(drop)
     }
 
     /// Takes one seat away, and the sandbox with its last one. What is gone already is fine.
@@ -161,6 +177,16 @@ impl Client {
         let request = SandboxRemove { name: sandbox.id.to_string(), force: true, volumes: false };
         gone_is_fine(self.call::<Removed>(&Command::SandboxRemove(request)))
     }
+}
+
+/// Is this what was asked for? Runtimes repeat a container's ports for each of its networks.
+fn is(port: &Port, wanted: &PortSpec) -> bool {
+    let within = |first: u16, at: u16| at.checked_sub(first).filter(|ahead| *ahead < port.count);
+    let ahead = within(port.port, wanted.port);
+    port.proto == wanted.proto
+        && ahead.is_some_and(|ahead| ahead + wanted.count <= port.count)
+        && wanted.host_port.is_none_or(|host| within(port.host_port, host) == ahead)
+        && (wanted.host_ip.is_none() || wanted.host_ip == port.host_ip)
 }
 
 fn gone_is_fine<T>(result: Result<T>) -> Result<()> {
@@ -190,7 +216,7 @@ fn fnv(text: &[u8]) -> u128 {
 /// Is this the namespace in which the sandbox was registered? A path may mean another one by now.
 pub fn lives_in(sandbox: &SandboxInfo, netns: &Path) -> bool {
     match (&sandbox.netns, fs::metadata(netns)) {
-        (Netns::Given { inode, .. }, Ok(now)) => *inode == now.ino(),
+        (Netns::Given { inode, .. } | Netns::Leased { inode, .. }, Ok(now)) => *inode == now.ino(),
         _ => false,
     }
 }

@@ -1,5 +1,5 @@
 //! The result of ADD, in the shape of the version that was asked for. It tells what is, never what was wished.
-use super::{call::Seat, config::Config, delegate::Given, version::Version};
+use super::{call::Seat, config::Config, delegate::Given, failure::Outcome, version::Version};
 use crate::model::reply::{EndpointInfo, SandboxInfo};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
@@ -23,10 +23,17 @@ pub fn result(
     let own = interfaces(seat, endpoint);
     let inside = before + own.len() - 1;
     append(&mut result, "interfaces", own);
-    append(&mut result, "ips", ips(config.version, endpoint, inside));
+    append(&mut result, "ips", ips(config.version, endpoint, Some(inside)));
     append(&mut result, "routes", routes(sandbox, endpoint));
     result.insert("dns".to_owned(), dns(config, sandbox, given));
     Value::Object(result)
+}
+
+/// As an IPAM plugin: no interface, which the other one makes; routes are those of the configuration.
+pub fn lent(config: &Config, sandbox: &SandboxInfo) -> Outcome<Value> {
+    let routes = config.describing()?.list("routes")?;
+    let ips = sandbox.networks.iter().flat_map(|endpoint| ips(config.version, endpoint, None)).collect::<Vec<_>>();
+    Ok(json!({ "cniVersion": config.version.as_str(), "ips": ips, "routes": routes, "dns": {} }))
 }
 
 /// Puts items behind those that are there.
@@ -44,10 +51,13 @@ fn interfaces(seat: &Seat, endpoint: &EndpointInfo) -> Vec<Value> {
     host.chain([inside]).collect()
 }
 
-fn ips(version: Version, endpoint: &EndpointInfo, interface: usize) -> Vec<Value> {
+fn ips(version: Version, endpoint: &EndpointInfo, interface: Option<usize>) -> Vec<Value> {
     let ip = |cidr: &crate::model::address::Cidr| {
         let v6 = cidr.address.is_ipv6();
-        let mut ip = json!({ "address": cidr.to_string(), "interface": interface });
+        let mut ip = json!({ "address": cidr.to_string() });
+        if let Some(interface) = interface {
+            ip["interface"] = json!(interface);
+        }
         if let Some(gateway) = endpoint.gateways.iter().find(|gateway| gateway.is_ipv6() == v6) {
             ip["gateway"] = json!(gateway);
         }

@@ -1,6 +1,6 @@
 //! ADD: a seat in the network, which is made if the configuration describes it. What fails leaves nothing behind.
 use super::{
-    DOORWAY, LIST, answer,
+    DOORWAY, LENDING, LIST, answer,
     call::{Call, Seat},
     config::Config,
     delegate::{self, Given},
@@ -54,6 +54,23 @@ fn seated(
         Error::internal(format!("sandbox {} lost its {} meanwhile", sandbox.name, seat.ifname))
     })?;
     Ok(answer::result(config, seat, &sandbox, endpoint, given))
+}
+
+/// IPAM: addresses alone, for an interface that another plugin makes. The seat ends with DEL, or with the namespace.
+pub fn lend(call: &Call, config: &Config, client: &Client) -> Outcome<Value> {
+    let seat = call.seat()?;
+    let wish = Wish::read(call, config)?;
+    let described = network::described(config, &wish, None)?;
+    let plain = Wish { addresses: wish.addresses, ..Wish::default() };
+    let request = SandboxCreate { leased: true, ..request(config, &seat, &plain, None) };
+    let key = lease(&seat, &config.name);
+    let sandbox = attach(client, Owner::new(LENDING, &key), request, described.as_ref())?;
+    answer::lent(config, &sandbox)
+}
+
+/// Under what a lease is known: one container may have several.
+pub fn lease(seat: &Seat, list: &str) -> String {
+    format!("{}.{}.{list}", seat.container, seat.ifname)
 }
 
 /// The network is nearly always there: it is made when the daemon says that it is missing. Of several who make it at

@@ -1,6 +1,6 @@
 //! CHECK and STATUS: is what was given still there, could more be given. They change nothing.
 use super::{
-    DOORWAY,
+    DOORWAY, LENDING, attach,
     call::{Call, Seat},
     config::Config,
     delegate,
@@ -23,6 +23,9 @@ use std::net::IpAddr;
 pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let seat = call.seat()?;
     let previous = config.previous().ok_or_else(|| Failure::new(CONFIG, "CHECK needs prevResult"))?;
+    if config.lends {
+        return lease(config, client, &seat, &Section::whole(previous)?);
+    }
     let claimed = Claimed::read(&Section::whole(previous)?, &seat)?;
     let seen = inside::look(&seat.netns).map_err(|error| loopback::unusable(&seat, error))?;
     claimed.stand(&seen)?;
@@ -43,6 +46,20 @@ pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
         Some(kind) => delegate::pass(call, config, kind, None).map(drop),
         None => Ok(()),
     }
+}
+
+/// Are the addresses that the other plugin has put on its interface promised still?
+fn lease(config: &Config, client: &Client, seat: &Seat, previous: &Section<'_>) -> Outcome<()> {
+    let key = attach::lease(seat, &config.name);
+    let sandbox = client.sandbox_of(Owner::new(LENDING, &key))?;
+    let sandbox = sandbox.ok_or_else(|| missing(format!("no address is promised to {key}")))?;
+    let ips = previous.sections("ips")?;
+    for own in sandbox.networks.iter().flat_map(|endpoint| &endpoint.addresses) {
+        if !ips.iter().any(|ip| ip.text("address").is_ok_and(|text| text == Some(&own.to_string()))) {
+            return Err(missing(format!("address {own} is promised to {key}, which has another")));
+        }
+    }
+    Ok(())
 }
 
 fn missing(what: String) -> Failure {

@@ -1,6 +1,6 @@
 //! The configuration on stdin: which network, made how, reached through which daemon. It reads and never asks.
 use super::{
-    failure::{CONFIG, DECODE, Failure, Outcome, UNSUPPORTED_KEY},
+    failure::{CONFIG, DECODE, Failure, Outcome},
     section::Section,
     version::Version,
 };
@@ -23,6 +23,8 @@ pub struct Config {
     pub host: String,
     /// The plugin that chooses addresses, if it is not we.
     pub ipam: Option<String>,
+    /// Another plugin makes the interface, and asks us for addresses.
+    pub lends: bool,
 }
 
 impl Config {
@@ -34,16 +36,19 @@ impl Config {
         let version = Version::parse(all.text("cniVersion")?.unwrap_or("0.1.0"))?;
         let name =
             all.text("name")?.ok_or_else(|| Failure::new(CONFIG, "the key name is missing"))?.to_owned();
-        let network = all.text("network")?.unwrap_or(&name).to_owned();
-        let host = host(all.text("socket")?);
-        let ipam = all.section("ipam")?.text("type")?.map(str::to_owned);
-        if ipam.as_deref() == Some(TYPE) && all.text("type")? != Some(TYPE) {
-            let text =
-                "ipam.type pontoon: pontoon hands out addresses of its own networks only, use type pontoon";
-            return Err(Failure::new(UNSUPPORTED_KEY, text));
-        }
-        let ipam = ipam.filter(|kind| kind != TYPE);
-        Ok(Config { version, name, network, host, ipam, value })
+        let ipam = all.section("ipam")?;
+        let kind = ipam.text("type")?;
+        let lends = kind == Some(TYPE) && all.text("type")? != Some(TYPE);
+        let network = if lends { ipam.text("network")? } else { all.text("network")? };
+        let network = network.unwrap_or(&name).to_owned();
+        let host = host(ipam.text("socket")?.or(all.text("socket")?));
+        let ipam = kind.filter(|kind| *kind != TYPE).map(str::to_owned);
+        Ok(Config { version, name, network, host, ipam, lends, value })
+    }
+
+    /// Where the keys stand that describe our network.
+    pub fn describing(&self) -> Outcome<Section<'_>> {
+        if self.lends { self.section().section("ipam") } else { Ok(self.section()) }
     }
 
     pub fn section(&self) -> Section<'_> {

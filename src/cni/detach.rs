@@ -1,6 +1,6 @@
 //! DEL and GC: seats are taken away, whatever is left of them. Neither needs a namespace or an earlier result, and what is
 //! gone already is fine.
-use super::{DOORWAY, LIST, call::Call, config::Config, delegate, failure::Outcome};
+use super::{DOORWAY, LENDING, LIST, attach, call::Call, config::Config, delegate, failure::Outcome};
 use crate::{
     client::{Client, Owner, attachment::container},
     model::{IfName, reply::SandboxInfo},
@@ -8,6 +8,13 @@ use crate::{
 
 pub fn del(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let seat = call.seat()?;
+    if config.lends {
+        let key = attach::lease(&seat, &config.name);
+        return match client.sandbox_of(Owner::new(LENDING, &key))? {
+            Some(sandbox) => Ok(client.remove(&sandbox)?),
+            None => Ok(()),
+        };
+    }
     let owner = Owner::new(DOORWAY, &seat.container);
     let ours = client.sandbox_of(owner).and_then(|sandbox| match sandbox {
         Some(sandbox) if has(&sandbox, &config.network, &seat.ifname) => {
@@ -36,9 +43,14 @@ fn foreign(call: &Call, config: &Config) -> Outcome<()> {
 pub fn gc(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let Some(valid) = config.valid()? else { return Ok(()) };
     let mut result = Ok(());
-    for sandbox in client.sandboxes_through(DOORWAY, &config.network)? {
-        let kept =
-            |ifname: &str| valid.iter().any(|(id, name)| Some(*id) == container(&sandbox) && *name == ifname);
+    let doorway = if config.lends { LENDING } else { DOORWAY };
+    for sandbox in client.sandboxes_through(doorway, &config.network)? {
+        let known = container(&sandbox).unwrap_or_default();
+        let is = |id: &str, ifname: &str| match config.lends {
+            true => known == format!("{id}.{ifname}.{}", config.name),
+            false => known == id,
+        };
+        let kept = |ifname: &str| valid.iter().any(|(id, name)| is(id, name) && *name == ifname);
         // Several lists may lead to one network, and people to all.
         let stale = sandbox.networks.iter().any(|seat| {
             let ours = seat.network.as_str() == config.network && seat.labels.get(LIST) == Some(&config.name);

@@ -12,7 +12,6 @@ pub struct Failure {
 }
 
 pub const VERSION: u64 = 1;
-pub const UNSUPPORTED_KEY: u64 = 2;
 pub const ENVIRONMENT: u64 = 4;
 pub const IO: u64 = 5;
 pub const DECODE: u64 = 6;

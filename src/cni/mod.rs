@@ -33,6 +33,8 @@ use version::Version;
 
 /// How sandboxes of this doorway are marked.
 const DOORWAY: &str = "cni";
+/// The same for addresses that another plugin puts on its interface.
+const LENDING: &str = "cni-ipam";
 /// Label of an endpoint: the list that it came through.
 const LIST: &str = "io.pontoon.cni.list";
 
@@ -77,6 +79,7 @@ fn serve(program: &str, stdin: &[u8]) -> Outcome<Option<Value>> {
         if call.verb == Verb::Status { (Duration::ZERO, GLANCE) } else { (START, PATIENCE) };
     let client = Client::new(&config.host)?.waiting(start, patience);
     match call.verb {
+        Verb::Add if config.lends => attach::lend(&call, &config, &client).map(Some),
         Verb::Add => attach::add(&call, &config, &client).map(Some),
         Verb::Del => detach::del(&call, &config, &client).map(|()| None),
         Verb::Check => check::check(&call, &config, &client).map(|()| None),

@@ -18,7 +18,7 @@ const KEYS: [&str; 7] = ["subnet", "subnets", "gateway", "bridge", "mtu", "inter
 
 /// None: the configuration only names it.
 pub fn described(config: &Config, wish: &Wish, given: Option<&Given>) -> Outcome<Option<NetworkCreate>> {
-    let all = config.section();
+    let all = config.describing()?;
     let chosen = given.map_or(&[][..], |given| &given.addresses);
     if KEYS.iter().all(|key| all.get(key).is_none()) && wish.ranges.is_empty() && chosen.is_empty() {
         return Ok(None);
@@ -39,7 +39,7 @@ pub fn described(config: &Config, wish: &Wish, given: Option<&Given>) -> Outcome
         driver: driver(&all)?,
         pools,
         internal: all.flag("internal")?,
-        options: options(&all)?,
+        options: options(&all, config.lends)?,
         labels: BTreeMap::from([("io.pontoon.doorway".to_owned(), "cni".to_owned())]),
         ..NetworkCreate::default()
     }))
@@ -85,17 +85,23 @@ fn pools(all: &Section<'_>) -> Outcome<Vec<PoolRequest>> {
 }
 
 /// `options`, and the two that have keys of their own. Numbers and booleans may stand without quotes.
-fn options(all: &Section<'_>) -> Outcome<BTreeMap<String, String>> {
+fn options(all: &Section<'_>, lends: bool) -> Outcome<BTreeMap<String, String>> {
     let given = all.section("options")?;
     let own = [("bridge", "name"), ("mtu", "mtu")];
     let own =
         own.into_iter().filter_map(|(key, option)| all.get(key).map(|value| (key, option.to_owned(), value)));
     let rest = given.entries().map(|(key, value)| (key.as_str(), key.clone(), value));
-    own.chain(rest)
+    let mut options: BTreeMap<String, String> = own
+        .chain(rest)
         .map(|(key, option, value)| match value {
             Value::String(text) => Ok((option, text.clone())),
             Value::Number(_) | Value::Bool(_) => Ok((option, value.to_string())),
             _ => Err(all.bad(key, "a text, a number or a boolean is needed")),
         })
-        .collect()
+        .collect::<Outcome<_>>()?;
+    if lends {
+        // The gateway's address is the other plugin's to give, on a bridge of its own.
+        options.entry("inhibit-ipv4".to_owned()).or_insert_with(|| "true".to_owned());
+    }
+    Ok(options)
 }

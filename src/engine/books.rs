@@ -169,7 +169,7 @@ impl Books {
         match sandbox.netns {
             Netns::Given { inode, .. } => drop(self.inodes.insert(inode, sandbox.id)),
             Netns::Shared(with) => drop(self.shared.entry(with).or_default().insert(sandbox.id)),
-            Netns::Made(_) | Netns::Host | Netns::Handed => {}
+            Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
     }
     pub fn strike_sandbox(&mut self, sandbox: &Sandbox) {
@@ -184,7 +184,7 @@ impl Books {
                     sharers.remove(&sandbox.id);
                 }
             }
-            Netns::Made(_) | Netns::Host | Netns::Handed => {}
+            Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
     }
 }

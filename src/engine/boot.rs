@@ -145,7 +145,7 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox, interfaces: Option<&HashSet<IfN
     let gone = |path: &std::path::Path| format!("its network namespace {} has gone", path.display());
     match &sandbox.netns {
         Netns::Made(path) => writer.host.namespace(path).is_err().then(|| gone(path)),
-        Netns::Given { path, inode } => {
+        Netns::Given { path, inode } | Netns::Leased { path, inode } => {
             (writer.host.namespace(path).ok() != Some(*inode)).then(|| gone(path))
         }
         Netns::Shared(id) => (!writer.state.view.sandboxes.contains_key(id))

@@ -229,6 +229,10 @@ pub fn must_own_namespace(sandbox: &Sandbox) -> Result<()> {
             "sandbox {} is one seat of a runtime's container: connect the container there",
             sandbox.name
         ))),
+        Netns::Leased { .. } => Err(Error::invalid(format!(
+            "sandbox {} is addresses alone, for a container that somebody else connects",
+            sandbox.name
+        ))),
         Netns::Made(_) | Netns::Given { .. } => Ok(()),
     }
 }

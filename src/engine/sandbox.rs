@@ -145,6 +145,7 @@ fn netns(
 ) -> Result<Netns> {
     match (place, &request.netns) {
         _ if request.handed => handed(request, place),
+        _ if request.leased => leased(world, request, place),
         (Place::Host, None) => Ok(Netns::Host),
         (Place::Shared(id), None) => Ok(Netns::Shared(*id)),
         (Place::Host | Place::Shared(_), Some(path)) => Err(Error::invalid(format!(
@@ -186,6 +187,16 @@ fn handed(request: &SandboxCreate, place: &Place) -> Result<Netns> {
             network.name
         ))),
         None => Ok(Netns::Handed),
+    }
+}
+
+/// A namespace that we leave alone.
+fn leased(world: &mut World<'_>, request: &SandboxCreate, place: &Place) -> Result<Netns> {
+    match (place, &request.netns) {
+        (Place::Own(_), Some(path)) if request.ports.is_empty() && path.is_absolute() => {
+            Ok(Netns::Leased { path: path.clone(), inode: world.host.namespace(path)? })
+        }
+        _ => Err(Error::invalid("leased addresses need the path of a namespace, and publish no ports")),
     }
 }
 

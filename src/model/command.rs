@@ -234,6 +234,9 @@ pub struct SandboxCreate {
     /// The runtime fetches each interface from the host under the name `ph` and 12 hex digits of the endpoint's id, and
     /// sees to all that is inside: addresses, routes, names.
     pub handed: bool,
+    /// Only addresses are promised; another program makes the interfaces of the namespace at `netns`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leased: bool,
     /// Empty: joins `bridge`. `host`, `none` and `sandbox:NAME` stand alone.
     pub networks: Vec<EndpointRequest>,
     pub ports: Vec<PortSpec>,

@@ -22,6 +22,8 @@ pub enum Netns {
     /// A runtime's that we never enter: each interface is handed over on the host, and the runtime fetches it, moves it in
     /// and furnishes it.
     Handed,
+    /// A runtime's that somebody else furnishes: only addresses are ours, for as long as it is there.
+    Leased { path: PathBuf, inode: u64 },
 }
 
 /// One container's place: a network namespace, its names, its ports, its mounts.
@@ -128,7 +130,7 @@ impl Sandbox {
     pub fn netns_path(&self) -> Option<&PathBuf> {
         match &self.netns {
             Netns::Made(path) | Netns::Given { path, .. } => Some(path),
-            Netns::Host | Netns::Shared(_) | Netns::Handed => None,
+            Netns::Host | Netns::Shared(_) | Netns::Handed | Netns::Leased { .. } => None,
         }
     }
     pub fn endpoint_in(&self, network: Id) -> Option<&Endpoint> {

@@ -18,7 +18,7 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> 
         Netns::Made(path) => (Some(path), true),
         Netns::Given { path, .. } => (Some(path), false),
         Netns::Handed => (None, false),
-        Netns::Host | Netns::Shared(_) => return items,
+        Netns::Host | Netns::Shared(_) | Netns::Leased { .. } => return items,
     };
     items.extend(
         path.map(|path| Item::Namespace(Namespace { sandbox: sandbox.id, path: path.clone(), made })),

@@ -116,3 +116,106 @@ fn a_foreign_plugin_chooses_addresses() {
         assert_eq!((addresses(&ns, "eth0"), given()), (None, 0));
     });
 }
+
+#[test]
+fn lends_addresses_to_another_plugin() {
+    if !std::path::Path::new("/usr/lib/cni/bridge").exists() {
+        assert!(std::env::var("PONTOON_TEST_REQUIRE").as_deref() != Ok("1"), "bridge is missing");
+        return eprintln!("skipped: bridge of containernetworking-plugins is missing");
+    }
+    world(|w| {
+        std::fs::create_dir_all("/run/cni").expect("folder");
+        std::os::unix::fs::symlink(crate::world::PLUGIN, "/run/cni/pontoon").expect("link");
+        let ipam = json!({ "type": "pontoon", "subnet": "10.48.0.0/29", "routes": [{ "dst": "0.0.0.0/0" }] });
+        let bridge = json!({ "cniVersion": "1.0.0", "name": "lent", "type": "bridge", "bridge": "br-theirs",
+            "isGateway": true, "ipam": ipam });
+        let play = |verb: &str, seat: Seat<'_>, config: &Value| {
+            crate::world::call_program("/usr/lib/cni/bridge", verb, seat, config)
+        };
+        let ns = netns("a");
+        let result = play("ADD", seat("c1", &ns), &bridge).fine();
+        let given = result["ips"][0]["address"].as_str().expect("address").to_owned();
+        assert_eq!(addresses(&ns, "eth0"), Some(vec![given.clone()]));
+        assert_eq!(result["ips"][0]["gateway"], "10.48.0.1");
+        assert_eq!(crate::world::sandboxes(), ["c1.eth0.lent"]);
+        let reached = Command::new("ip")
+            .args(["netns", "exec", "a", "ping", "-c1", "-W2", "10.48.0.1"])
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(reached.expect("run ping").success(), "their gateway, on their bridge");
+        let mut check = bridge.clone();
+        check["prevResult"] = result;
+        play("CHECK", seat("c1", &ns), &check).fine();
+        // It outlives the daemon, and is nobody else's.
+        w.start_daemon();
+        play("CHECK", seat("c1", &ns), &check).fine();
+        let address = given.split('/').next().expect("address");
+        let (other, args) = (netns("b"), format!("IP={address}"));
+        let wanted = Seat { args: &args, ..seat("c2", &other) };
+        assert_eq!(play("ADD", wanted, &bridge).code, 1, "{address} is taken");
+        for _ in 0..2 {
+            play("DEL", seat("c1", ""), &bridge).fine();
+        }
+        assert_eq!(crate::world::sandboxes(), Vec::<String>::new());
+        // Containers that go without a word give theirs back: more lives than addresses.
+        for life in 0..8 {
+            let name = format!("life{life}");
+            let ns = netns(&name);
+            play("ADD", seat(&name, &ns), &bridge).fine();
+            crate::world::ip(&["netns", "del", &name]);
+            let start = std::time::Instant::now();
+            while !crate::world::sandboxes().is_empty() {
+                assert!(start.elapsed().as_secs() < 10, "life {life}: its lease stays");
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        // GC and STATUS, as a newer plugin would pass them on.
+        let ours = |verb: &str, seat: Seat<'_>, more: Value| {
+            let mut config = bridge.clone();
+            config["cniVersion"] = json!("1.1.0");
+            more.as_object().expect("object").iter().for_each(|(key, value)| config[key] = value.clone());
+            call(verb, seat, &config)
+        };
+        ours("ADD", seat("c1", &ns), json!({})).fine();
+        ours("STATUS", seat("", ""), json!({})).fine();
+        let keep = json!({ "cni.dev/valid-attachments": [{ "containerID": "c1", "ifname": "eth0" }] });
+        ours("GC", seat("", ""), keep).fine();
+        assert_eq!(crate::world::sandboxes(), ["c1.eth0.lent"]);
+        ours("GC", seat("", ""), json!({ "cni.dev/valid-attachments": [] })).fine();
+        assert_eq!(crate::world::sandboxes(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn ports_come_with_any_network() {
+    let port = |host: u16| json!([{ "hostPort": host, "containerPort": 80, "protocol": "tcp" }]);
+    let list = |name: &str, third: u8, ports: Value| {
+        let subnet = format!("10.49.{third}.0/24");
+        config("1.0.0", name, json!({ "subnet": subnet, "runtimeConfig": { "portMappings": ports } }))
+    };
+    let published = |name: &str| {
+        let ports = inspect(name)["ports"].as_array().cloned().unwrap_or_default();
+        ports.iter().map(|port| port["host_port"].clone()).collect::<Vec<_>>()
+    };
+    world(|_| {
+        let ns = netns("a");
+        let at = |ifname| Seat { ifname, ..seat("c1", &ns) };
+        call("ADD", at("eth0"), &list("one", 1, json!([]))).fine();
+        call("ADD", at("net1"), &list("two", 2, port(8081))).fine();
+        assert_eq!(published("c1"), [8081]);
+        // As Podman has it: the same again with each network, and one more.
+        call("ADD", at("net2"), &list("three", 3, port(8081))).fine();
+        call("ADD", at("net3"), &list("four", 4, port(8082))).fine();
+        assert_eq!(published("c1"), [8081, 8082]);
+        // One that is taken: the network is not joined either.
+        let other = netns("b");
+        call("ADD", seat("c2", &other), &list("one", 1, port(8083))).fine();
+        assert_eq!(call("ADD", at("net4"), &list("five", 5, port(8083))).refused(), 101);
+        assert_eq!((published("c1"), addresses(&ns, "net4")), (vec![json!(8081), json!(8082)], None));
+        for (ifname, name) in [("eth0", "one"), ("net1", "two"), ("net2", "three"), ("net3", "four")] {
+            call("DEL", at(ifname), &list(name, 9, json!([]))).fine();
+        }
+        call("DEL", seat("c2", &other), &list("one", 1, json!([]))).fine();
+        assert_eq!(crate::world::sandboxes(), Vec::<String>::new());
+    });
+}

@@ -80,6 +80,7 @@ impl SandboxFlags {
         let ports = self.publish.iter().map(|text| PortSpec::parse_list(text)).collect::<Result<Vec<_>>>()?;
         Ok(SandboxCreate {
             handed: false,
+            leased: false,
             name: self.name.clone(),
             id: None,
             netns: None,
