@@ -32,7 +32,8 @@ pub fn result(
 /// As an IPAM plugin: no interface, which the other one makes; routes are those of the configuration.
 pub fn lent(config: &Config, sandbox: &SandboxInfo) -> Outcome<Value> {
     let routes = config.describing()?.list("routes")?;
-    let ips = sandbox.networks.iter().flat_map(|endpoint| ips(config.version, endpoint, None)).collect::<Vec<_>>();
+    let ips =
+        sandbox.networks.iter().flat_map(|endpoint| ips(config.version, endpoint, None)).collect::<Vec<_>>();
     Ok(json!({ "cniVersion": config.version.as_str(), "ips": ips, "routes": routes, "dns": {} }))
 }
 

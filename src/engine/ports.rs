@@ -50,7 +50,7 @@ pub fn choose(
 /// Other ports instead of those that are published now.
 pub fn publish(state: &mut State, world: &mut World<'_>, request: &SandboxPublish) -> Result<Decision> {
     let before = state.view.find_sandbox(&request.name)?;
-    if matches!(before.netns, Netns::Host | Netns::Shared(_)) {
+    if matches!(before.netns, Netns::Host | Netns::Shared(_) | Netns::Leased { .. }) {
         return Err(Error::invalid(format!(
             "sandbox {} has no network of its own: it cannot publish ports",
             before.name

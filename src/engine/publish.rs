@@ -48,7 +48,10 @@ impl Writer {
                 (_, Some(sandbox)) => {
                     let sign = match (&sandbox.netns, sandbox.process) {
                         (_, Some(process)) => Sign::Process(process),
-                        (Netns::Made(path) | Netns::Given { path, .. } | Netns::Leased { path, .. }, None) => Sign::Path(path.clone()),
+                        (
+                            Netns::Made(path) | Netns::Given { path, .. } | Netns::Leased { path, .. },
+                            None,
+                        ) => Sign::Path(path.clone()),
                         (Netns::Host | Netns::Shared(_) | Netns::Handed, None) => continue,
                     };
                     if let Err(error) = self.host.watch(sandbox.id, sign) {

@@ -1,4 +1,5 @@
-//! Interfaces that a runtime fetches from the host: made once, never made again, gone when the runtime's end is.
+//! Interfaces that a runtime fetches from the host: made once, never made again, gone when the runtime's end is. And
+//! addresses for those that another program makes.
 use crate::support::{World, converged};
 use pontoon::model::kernel::{Element, Item, LinkKind};
 use serde_json::{Value, json};
@@ -100,8 +101,33 @@ fn ports_come_and_go_while_it_runs() {
 }
 
 #[test]
+fn leased_addresses_stay_over_a_restart_and_end_with_the_namespace() {
+    let mut world = world();
+    world.kernel.make_namespace("/run/netns/x");
+    let before = world.kernel.items();
+    let networks = json!([{"network": "n", "ip": "10.9.0.2"}]);
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "l", "leased": true, "netns": "/run/netns/x", "networks": networks}),
+    );
+    assert_eq!(world.kernel.items(), before, "addresses alone");
+    let taken = |world: &World| world.call("Sandbox.Create", json!({"name": "c", "networks": networks}));
+    assert!(taken(&world).is_err());
+    world.restart();
+    assert!(taken(&world).is_err());
+    world.kernel.remove_namespace(std::path::Path::new("/run/netns/x"));
+    world.until("the release", |world| !world.has_sandbox("l"));
+    taken(&world).expect("free again");
+    converged(&world);
+}
+
+#[test]
 fn refusals() {
     let world = world();
+    world.kernel.make_namespace("/run/netns/x");
+    let leased =
+        json!({"name": "l", "leased": true, "netns": "/run/netns/x", "networks": [{"network": "n"}]});
+    world.ok("Sandbox.Create", leased);
     world.ok("Sandbox.Create", json!({"name": "h", "networks": [{"network": "host"}]}));
     crate::support::refuses(
         &world,
@@ -112,6 +138,12 @@ fn refusals() {
                 => Invalid "interfaces can be handed over only in networks with a bridge"
             "Sandbox.Publish" {"name": "h", "ports": [{"port": 80}]}
                 => Invalid "sandbox h has no network of its own: it cannot publish ports"
+            "Sandbox.Publish" {"name": "l", "ports": [{"port": 80}]}
+                => Invalid "sandbox l has no network of its own: it cannot publish ports"
+            "Network.Connect" {"sandbox": "l", "endpoint": {"network": "bridge"}}
+                => Invalid "sandbox l is addresses alone, for a container that somebody else connects"
+            "Sandbox.Create" {"name": "x", "leased": true, "networks": [{"network": "n"}]}
+                => Invalid "leased addresses need the path of a namespace, and publish no ports"
             "Sandbox.Publish" {"name": "x", "ports": []}
                 => NotFound "sandbox x not found: `pontoon sandbox ls` lists them"
         },
