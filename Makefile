@@ -13,7 +13,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E)
 TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 RUNNER = CARGO_TARGET_$(shell echo $(TRIPLE) | tr 'a-z-' 'A-Z_')_RUNNER
 
-.PHONY: help build demo demo-down test bench install clean
+.PHONY: help build demo demo-down test soak fuzz bench install clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,14 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 	@.ci/packages test
 	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test
 	$(ROOT) examples/run-tests.sh $(DEBUG)
+
+soak: ## Ten minutes of kills, drift and floods under load, as root (SOAK_KILLS=, SOAK_SECONDS=, SOAK_SEED=)
+	@.ci/packages test
+	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_DRIFT=1 \
+	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
+
+fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
+	FUZZ_CASES=$${FUZZ_CASES:-1000000} $(CARGO) test --lib fuzz_ -- --nocapture
 
 bench: ## Pontoon and its peers side by side, as root, ten minutes (ROW=dns: one group): target/bench, benches/results, README
 	@.ci/packages bench

@@ -72,7 +72,7 @@ greeted() { # ADDRESS:PORT: the `hello` of a root file system's index.html
 make_rootfs() { # DIR: a root file system that is busybox alone
     mkdir -p "$1/bin" "$1/proc" "$1/sys" "$1/dev" "$1/etc" "$1/run" "$1/tmp"
     cp "$(command -v busybox)" "$1/bin/busybox"
-    for applet in sh ip cat sleep ping nslookup httpd; do ln -s busybox "$1/bin/$applet"; done
+    for applet in sh ip cat sleep ping nslookup httpd hostname grep; do ln -s busybox "$1/bin/$applet"; done
     echo nameserver 127.0.0.11 >"$1/etc/resolv.conf"
     echo hello >"$1/index.html"
 }

@@ -48,4 +48,6 @@ pub mod netavark;
 pub mod oci;
 pub mod plan;
 pub mod store;
+#[cfg(test)]
+mod testbed;
 pub mod volume;

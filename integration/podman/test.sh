@@ -8,6 +8,7 @@ enter "$@"
 
 root=/run/rootfs
 make_rootfs $root
+mkdir /run/hooks
 cat >/run/containers.conf <<TOML
 [containers]
 cgroups = "enabled"
@@ -20,6 +21,7 @@ default_network = "ours"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
+hooks_dir = ["/run/hooks"]
 TOML
 export CONTAINERS_CONF=/run/containers.conf
 podman() { timeout 60 podman --root /run/p/root --runroot /run/p/run --tmpdir /run/p/tmp --storage-driver vfs "$@"; }
@@ -41,4 +43,22 @@ check "and is told of the resolver" grep -q '^nameserver 127.0.0.11' /run/two.lo
 check "rm -f" podman rm -f -t 0 web
 check "nothing is left of it" soon none_left
 
-finish /run/one.log /run/two.log /run/web.log
+# The way that Podman 5 has too: hooks, for containers that have no network of Podman's.
+for file in "$(dirname "$0")"/hooks.d/*.json; do
+    sed "s|/usr/bin/pontoon|$pontoon|" "$file" >"/run/hooks/${file##*/}"
+done
+hooked() { run --network none "$@"; }
+hooked -d --name api --annotation io.pontoon.network=ours --annotation io.pontoon.ports=18081:80 \
+    --annotation io.pontoon.name=api --annotation io.pontoon.aliases=rest --rootfs $root /bin/httpd -f -p 80 -h / >/run/api.log 2>&1
+check "hooks: it is in the network, under its name" sh -c "'$pontoon' sandbox ls | grep '^api .*10.40.0'"
+check "hooks: its port is published" soon greeted 127.0.0.1:18081
+hooked --rm --annotation io.pontoon.network=ours --rootfs $root /bin/nslookup rest 127.0.0.11 >/run/rest.log 2>&1
+check "hooks: its neighbour finds it by an alias" grep -q 'Address.*10.40.0' /run/rest.log
+run --rm --network none --rootfs $root /bin/ip addr >/run/none.log 2>&1
+check "hooks: who has no annotation has no network" sh -c '! grep -q eth0 /run/none.log'
+check "hooks: restart" podman restart -t 0 api
+check "hooks: its port is published again" soon greeted 127.0.0.1:18081
+check "hooks: rm -f" podman rm -f -t 0 api
+check "hooks: nothing is left" soon none_left
+
+finish /run/one.log /run/two.log /run/web.log /run/api.log /run/rest.log

@@ -27,7 +27,7 @@ pub struct Call {
     pub verb: Verb,
     /// Folders of plugins.
     pub path: String,
-    args: BTreeMap<String, String>,
+    pub(super) args: BTreeMap<String, String>,
 }
 
 /// The one attachment that ADD, CHECK and DEL are about.

@@ -11,6 +11,8 @@ mod config;
 mod delegate;
 mod detach;
 mod failure;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod install;
 mod loopback;
 mod network;

@@ -23,6 +23,7 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
+            privileges,
         },
     },
     ipam::Ephemeral,
@@ -49,6 +50,7 @@ pub fn run(options: Options) -> Result<()> {
     start_log(&config.log)?;
     raise_file_limit();
     let Passed { listener, kept } = passed();
+    privileges::keep_only(privileges::daemon())?;
     for folder in [&config.root, &config.run] {
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;

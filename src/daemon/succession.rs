@@ -15,6 +15,7 @@ use crate::{
         Adopted, Sockets,
         handover::{Parcel, door, keeper, store},
         hold::Holds,
+        privileges,
     },
     model::names::Names,
 };
@@ -141,6 +142,7 @@ pub fn keep(arguments: &[OsString]) -> Result<()> {
     };
     let seconds = seconds.to_str().and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
     let stream = keeper::inherited()?;
+    privileges::keep_only(privileges::keeper())?;
     let (giver, parcel) = door::take(stream).map_err(not_given)?;
     let (estate, descriptors) = Estate::unpack(parcel)?;
     let instance = estate.instance.clone();

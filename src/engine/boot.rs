@@ -15,12 +15,13 @@ use crate::{
     ipam::Intervals,
     model::{
         Id, IfName, Name, Sandbox, Volume,
-        kernel::{Item, host_end},
+        kernel::{Item, handed_end, host_end},
         sandbox::Netns,
     },
     plan,
     store::{Contents, Table, Write},
 };
+use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashSet, sync::Arc};
 
 pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
@@ -113,6 +114,14 @@ fn handed_over(writer: &mut Writer, sandboxes: &[Sandbox]) -> Option<HashSet<IfN
     Some(facts.interfaces.into_iter().collect())
 }
 
+/// Within this time a runtime fetches what was handed to it; what lies on the host later it has put back.
+const TO_FETCH: SignedDuration = SignedDuration::from_secs(10);
+
+fn older(sandbox: &Sandbox, now: &str, than: SignedDuration) -> bool {
+    let moment = |text: &str| text.parse::<Timestamp>().ok();
+    moment(now).zip(moment(&sandbox.created)).is_some_and(|(now, then)| now.duration_since(then) > than)
+}
+
 /// Those that share the namespace of an ended one have ended too.
 fn with_sharers(writer: &Writer, mut dead: Vec<(Arc<Sandbox>, String)>) -> Vec<(Arc<Sandbox>, String)> {
     let known: HashSet<Id> = dead.iter().map(|(sandbox, _)| sandbox.id).collect();
@@ -143,6 +152,10 @@ fn ended(writer: &mut Writer, sandbox: &Sandbox, interfaces: Option<&HashSet<IfN
             .then(|| "the sandbox it shared is gone".to_owned()),
         Netns::Handed => {
             let there = interfaces?;
+            let back = sandbox.endpoints.iter().find(|endpoint| there.contains(&handed_end(&endpoint.id)));
+            if let Some(endpoint) = back.filter(|_| older(sandbox, &(writer.clock)(), TO_FETCH)) {
+                return Some(format!("its runtime left {} on the host", handed_end(&endpoint.id)));
+            }
             let gone = sandbox.endpoints.iter().find(|endpoint| !there.contains(&host_end(&endpoint.id)));
             gone.map(|endpoint| format!("its interface {} has gone", host_end(&endpoint.id)))
         }

@@ -4,6 +4,8 @@
 pub mod address;
 pub mod command;
 pub mod event;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod id;
 pub mod kernel;
 pub mod mount;

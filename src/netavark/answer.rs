@@ -19,9 +19,19 @@ pub fn answer(request: &Request, sandbox: &SandboxInfo) -> Result<Value> {
             sandbox.networks.iter().find(|endpoint| endpoint.network_id == id).ok_or_else(|| {
                 Error::internal(format!("sandbox {} lost its seat in network {name} meanwhile", sandbox.name))
             })?;
-        answer.insert(name.clone(), block(endpoint, network.dns_enabled, &request.dns_servers));
+        let names = network.dns_enabled && tells_resolver(sandbox, endpoint);
+        let servers = if network.dns_enabled { &[] } else { request.dns_servers.as_slice() };
+        answer.insert(name.clone(), block(endpoint, names, servers));
     }
     Ok(Value::Object(answer))
+}
+
+/// Podman takes the server of a network that is left out of resolv.conf, whoever else named it too (4.3.1): one network
+/// names ours, that of the first interface, and the others come and go without a trace.
+fn tells_resolver(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> bool {
+    let named = |seat: &&EndpointInfo| seat.aliases.iter().any(|alias| alias.ends_with(wish::DOMAIN));
+    let order = |seat: &EndpointInfo| (seat.ifname.as_str().len(), seat.ifname.to_string());
+    sandbox.networks.iter().filter(named).all(|other| order(endpoint) <= order(other))
 }
 
 /// One network's status. Without names of ours the container asks whom it would have asked anyway.

@@ -22,6 +22,7 @@ mod place;
 mod plugin;
 mod setup;
 mod teardown;
+mod update;
 mod version;
 mod wire;
 mod wish;
@@ -69,7 +70,7 @@ fn serve(arguments: &Arguments) -> Result<Option<Value>> {
             teardown::teardown(arguments.config.as_deref(), &input(arguments)?).map(|()| None)
         }
         Verb::Create => create::create(&input(arguments)?).map(Some),
-        Verb::Update { .. } => Ok(None),
+        Verb::Update { network, .. } => update::update(network).map(|()| None),
         Verb::Version => Ok(Some(version::answer())),
         Verb::Say(text) => {
             println!("{text}");

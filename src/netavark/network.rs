@@ -14,7 +14,7 @@ use crate::{
 use std::{collections::BTreeMap, time::Duration};
 
 /// The same label as on sandboxes.
-const LABEL: &str = "io.pontoon.doorway";
+pub const LABEL: &str = "io.pontoon.doorway";
 
 /// A bridge that is being removed is gone after some milliseconds.
 const PATIENCE: u32 = 12;

@@ -1,5 +1,6 @@
 //! OCI hooks: the state that a runtime writes to stdin becomes a sandbox, steered by annotations of the container's
 //! bundle. It may be called again and expects of poststop nothing but the id; it never enters a namespace itself.
+pub mod bundle;
 mod state;
 
 use crate::{

@@ -75,11 +75,22 @@ impl RedbLedger {
     }
 
     fn try_open(path: &Path) -> Result<(Self, Contents)> {
-        let database = open_database(path)?;
-        prepare(&database).map_err(|error| unreadable(path, error))?;
-        check_version(&database, path)?;
-        let contents = read_all(&database).map_err(|error| unreadable(path, error))?;
-        Ok((Self::over(LedgerFile { path: path.to_owned(), database: Some(database) })?, contents))
+        let damaged = || unreadable(path, "its pages contradict one another");
+        let database = caught(|| open_database(path)).ok_or_else(damaged)??;
+        let read = caught(|| {
+            prepare(&database).map_err(|error| unreadable(path, error))?;
+            check_version(&database, path)?;
+            read_all(&database).map_err(|error| unreadable(path, error))
+        });
+        match read.ok_or_else(damaged).and_then(|contents| contents) {
+            Ok(contents) => {
+                Ok((Self::over(LedgerFile { path: path.to_owned(), database: Some(database) })?, contents))
+            }
+            Err(error) => {
+                close(database);
+                Err(error)
+            }
+        }
     }
 
     fn over(file: LedgerFile) -> Result<Self> {
@@ -123,17 +134,34 @@ impl LedgerFile {
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => caught(|| open_database(&self.path))
+                .ok_or_else(|| unreadable(&self.path, "its pages contradict one another"))??,
         };
-        write(&database, writes).map_err(|error| {
-            let kind =
-                if error.to_string().contains("os error 28") { Kind::Exhausted } else { Kind::Unavailable };
+        let refused = |kind: Kind| {
             Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
-                .because(error)
+        };
+        let Some(written) = caught(|| write(&database, writes)) else {
+            close(database);
+            let cause = "its pages contradict one another: the next start sets it aside";
+            return Err(refused(Kind::Internal).because(cause));
+        };
+        written.map_err(|error| {
+            let full = error.to_string().contains("os error 28");
+            refused(if full { Kind::Exhausted } else { Kind::Unavailable }).because(error)
         })?;
         self.database = Some(database);
         Ok(())
     }
+}
+
+/// None: redb panicked, as it does over a file that a disk has damaged in the middle. Nothing of it is used any more.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok()
+}
+
+/// Closing writes too, and may panic as well.
+fn close(database: Database) {
+    let _ = caught(|| drop(database));
 }
 
 fn open_database(path: &Path) -> Result<Database> {
@@ -237,6 +265,10 @@ fn write(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     }
     Ok(transaction.commit()?)
 }
+
+#[cfg(test)]
+#[path = "redb_ledger_tests.rs"]
+mod fuzz_tests;
 
 #[cfg(test)]
 mod tests {

@@ -29,8 +29,11 @@ fn bad_requests() {
         assert!(call("setup", "/proc/self/ns/net", &recorded("web")).refused().contains("host's own"));
         assert!(call("fetch", &space, &json!({})).refused().contains("unknown command fetch"));
         assert_eq!(names("sandbox"), Vec::<String>::new());
+        let update = ["update", "web", "--network-dns-servers", "192.0.2.53"];
+        run(Path::new("/run/netavark"), update, "").fine();
         // A network whose making failed is no obstacle, nor is one whose first container was refused.
         call("setup", &space, &recorded("web")).fine();
+        assert!(run(Path::new("/run/netavark"), update, "").refused().contains("restart them"));
     });
 }
 

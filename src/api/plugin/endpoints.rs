@@ -11,6 +11,7 @@ use crate::{
         kernel::handed_end,
         port::Port,
         reply::{EndpointInfo, SandboxInfo},
+        sandbox::Netns,
     },
 };
 use serde::Deserialize;
@@ -91,6 +92,21 @@ pub async fn create(body: Body, doorways: &Doorways) -> Result<Value> {
 pub async fn delete(body: Body, doorways: &Doorways) -> Result<Value> {
     let request = SandboxRemove { name: body.endpoint, force: true, volumes: false };
     none_left(doorways.run(Command::SandboxRemove(request)).await)
+}
+
+/// All seats in a network that were handed over; sandboxes of our own stay.
+pub async fn forget_all(network: &Which, doorways: &Doorways) -> Result<()> {
+    let Reply::Network(network) = doorways.run(Command::NetworkInspect(network.clone())).await? else {
+        return Err(super::astray());
+    };
+    for member in &network.members {
+        let id = member.sandbox.to_string();
+        if find(&id, doorways).await?.netns == Netns::Handed {
+            let request = SandboxRemove { name: id, force: true, volumes: false };
+            none_left(doorways.run(Command::SandboxRemove(request)).await)?;
+        }
+    }
+    Ok(())
 }
 
 /// What `docker inspect` may show: the MAC address (in Go's words, bytes in base64 would be wanted; dockerd reads none of

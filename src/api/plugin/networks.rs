@@ -1,8 +1,8 @@
 //! `NetworkDriver.*` for networks. A network of dockerd's is one of ours under dockerd's id.
-use super::{astray, ipam::SPACE, none_left, parse_cidr};
+use super::{astray, endpoints, ipam::SPACE, none_left, parse_cidr};
 use crate::{
     api::Doorways,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     model::{
         Command, Id, Reply,
         command::{NetworkCreate, PoolRequest, Which},
@@ -64,7 +64,16 @@ pub async fn create(body: Body, doorways: &Doorways) -> Result<Value> {
 }
 
 pub async fn delete(body: Body, doorways: &Doorways) -> Result<Value> {
-    none_left(doorways.run(Command::NetworkRemove(Which::new(body.network))).await)
+    let which = Which::new(body.network);
+    let result = match doorways.run(Command::NetworkRemove(which.clone())).await {
+        // Endpoints that dockerd took away while it could not tell us.
+        Err(error) if error.kind == Kind::Conflict => {
+            endpoints::forget_all(&which, doorways).await?;
+            doorways.run(Command::NetworkRemove(which)).await
+        }
+        result => result,
+    };
+    none_left(result)
 }
 
 fn pool(given: &Pool) -> Result<PoolRequest> {

@@ -6,9 +6,9 @@ use crate::{
     host::linux::launch::{Failure, Launch, ResolvedMount, Running, Source},
     model::{
         Command, MountSpec,
-        command::{Nothing, SandboxStart},
+        command::Nothing,
         mount::MountKind,
-        reply::{MountInfo, Removed, SandboxInfo, SystemInfo},
+        reply::{MountInfo, SandboxInfo, SystemInfo},
         sandbox::Netns,
         volume::LOCAL,
     },
@@ -42,14 +42,13 @@ pub fn launch(
     }
 }
 
-/// The daemon releases the sandbox when this process ends, whatever becomes of us.
 fn tell(running: &Running, sandbox: &Sandbox<'_>) -> Result<()> {
     let pid = u32::try_from(running.pid()).map_err(|_| Error::internal("a process without number"))?;
-    let request = SandboxStart { name: sandbox.id.clone(), pid };
-    sandbox.client.call::<Removed>(&Command::SandboxStart(request)).map(drop)
+    sandbox.started(pid)
 }
 
-fn describe(args: &RunArgs, env: Vec<(OsString, OsString)>, sandbox: &Sandbox<'_>) -> Result<Launch> {
+/// All that the daemon says of the sandbox, and what the command line adds.
+pub fn describe(args: &RunArgs, env: Vec<(OsString, OsString)>, sandbox: &Sandbox<'_>) -> Result<Launch> {
     let info = sandbox.inspect()?;
     let system: SystemInfo = sandbox.client.call(&Command::SystemInfo(Nothing {}))?;
     let files = info.files.clone().ok_or_else(|| {

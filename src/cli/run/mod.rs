@@ -1,5 +1,6 @@
 //! `pontoon run`: a sandbox, a command in it, and the command's exit code. The daemon makes the sandbox; this process
 //! is the command's parent and ends with it.
+mod bundle;
 mod environment;
 mod launch;
 mod shield;
@@ -13,7 +14,7 @@ use crate::{
     error::{Kind, Result},
     model::{
         Command,
-        command::{SandboxRemove, Which},
+        command::{SandboxRemove, SandboxStart, Which},
         reply::{Created, Removed, SandboxInfo, VolumeInfo},
     },
 };
@@ -35,6 +36,7 @@ Examples:
   pontoon run --rm -it bash
   pontoon run -d --name web --network front-end -p 8080:80 python3 -m http.server 80
   pontoon run --rm -v data_volume:/data -- sh -c 'echo kept > /data/file'
+  pontoon run --bundle ./web --runtime runc -p 8080:80 -v data_volume:/data
 
 Exit codes: the command's own; 125 the sandbox failed, 126 the command cannot be run, 127 there is no such command.")]
 pub struct RunArgs {
@@ -65,6 +67,12 @@ pub struct RunArgs {
     /// Run on this directory instead of a view of the host
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
+    /// Let an OCI runtime run this bundle (config.json with its rootfs); COMMAND, if given, replaces the bundle's own
+    #[arg(long, value_name = "DIR", conflicts_with = "rootfs")]
+    bundle: Option<PathBuf>,
+    /// The runtime for --bundle: runc, crun or a path
+    #[arg(long, value_name = "PROGRAM", default_value = "runc")]
+    runtime: PathBuf,
     /// The root cannot be written to
     #[arg(long)]
     read_only: bool,
@@ -75,7 +83,12 @@ pub struct RunArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(
+        required_unless_present = "bundle",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     command: Vec<OsString>,
 }
 
@@ -87,7 +100,10 @@ pub fn run(args: RunArgs, page: &mut Page) -> Done {
     let created: Created = page.client.call(&Command::SandboxCreate(request))?;
     page::warn(&created.warnings);
     let sandbox = Sandbox { client: &page.client, id: created.id.to_string(), volumes: args.flags.rm };
-    let code = launch::launch(&args, env, &sandbox);
+    let code = match &args.bundle {
+        Some(folder) => bundle::run(&args, folder, env, &sandbox),
+        None => launch::launch(&args, env, &sandbox),
+    };
     if args.detach && code.is_ok() {
         return match page.wants_json() {
             true => page.json(&created),
@@ -113,6 +129,12 @@ struct Sandbox<'a> {
 impl Sandbox<'_> {
     fn inspect(&self) -> Result<SandboxInfo> {
         self.client.call(&Command::SandboxInspect(Which::new(&self.id)))
+    }
+
+    /// The daemon releases the sandbox when this process ends, whatever becomes of us.
+    fn started(&self, pid: u32) -> Result<()> {
+        let request = SandboxStart { name: self.id.clone(), pid };
+        self.client.call::<Removed>(&Command::SandboxStart(request)).map(drop)
     }
 
     fn volume(&self, name: &str) -> Result<VolumeInfo> {

@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod nft;
 mod observe;
+pub mod privileges;
 mod process;
 pub mod sysctl;
 mod tidy_up;

@@ -5,6 +5,7 @@
 //! [`Running::wait`] relays signals, terminal and exit code. Processes: the *supervisor* (the caller, or with `detach` a
 //! child in its own session) - *init*, PID 1 inside, ours, which reaps and passes signals on - the *command*.
 //! The caller must be single-threaded: init goes on allocating after fork(2).
+pub mod bundle;
 mod channel;
 mod command;
 mod detach;

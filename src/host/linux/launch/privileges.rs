@@ -22,17 +22,7 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 /// (`/proc/1/exe` is the host's pontoon).
 pub(super) fn drop_to_default() -> Result<()> {
     let failed = |e: std::io::Error| Error::os("drop capabilities", &e);
-    for number in 0..64u64 {
-        if KEPT.bits() & (1 << number) != 0 {
-            continue;
-        }
-        // SAFETY: PR_CAPBSET_DROP takes one number and touches no memory; EINVAL is past the last capability.
-        let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) };
-        let error = std::io::Error::last_os_error();
-        if dropped != 0 && error.raw_os_error() != Some(libc::EINVAL) {
-            return Err(failed(error));
-        }
-    }
+    crate::host::linux::privileges::bound(KEPT)?;
     clear_ambient_capability_set().map_err(|e| failed(e.into()))?;
     let sets = CapabilitySets { effective: KEPT, permitted: KEPT, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(|e| failed(e.into()))?;

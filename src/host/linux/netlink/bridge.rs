@@ -5,7 +5,7 @@ use super::{
     message::{self, Which},
     observe, ready,
     seen::{AddressSeen, LinkSeen},
-    socket::{Route, index_of},
+    socket::{Route, explain, index_of},
 };
 use crate::{
     error::{Error, Result},
@@ -25,18 +25,8 @@ use netlink_packet_route::{
 /// Makes a bridge, up and with its addresses, and returns its index. An interface of that name: `Conflict`.
 /// If a later step fails the half-made bridge is taken away again.
 pub fn create(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32> {
-    let index = make(route, bridge)?;
+    let index = make(route, instance, bridge)?;
     let finish = |route: &mut Route| {
-        let mut mark = Batch::new();
-        mark.push(
-            Manner::Plain,
-            message::set_link(
-                Which::Index(index),
-                [alias(instance, bridge), message::no_autoconfiguration()],
-            ),
-            format!("mark bridge {}", bridge.name),
-        );
-        route.run(mark)?;
         switches(bridge)?;
         let mut rest = Batch::new();
         for cidr in wanted_addresses(bridge) {
@@ -57,7 +47,15 @@ pub fn create(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32>
     }
 }
 
-fn make(route: &mut Route, bridge: &Bridge) -> Result<u32> {
+/// The bridge itself, and the mark in the same send: a crash cannot come between.
+fn make(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32> {
+    let taken = || {
+        let name = &bridge.name;
+        Error::conflict(format!("cannot make bridge {name}: an interface of that name exists already"))
+    };
+    if route.index(&bridge.name)?.is_some() {
+        return Err(taken());
+    }
     let mut all = vec![
         LinkAttribute::Address(bridge.mac.0.to_vec()),
         LinkAttribute::Group(LINK_GROUP),
@@ -70,24 +68,38 @@ fn make(route: &mut Route, bridge: &Bridge) -> Result<u32> {
         ]),
     ];
     all.extend(bridge.mtu.map(LinkAttribute::Mtu));
+    let named = || Which::Name(&bridge.name);
     let mut batch = Batch::new();
-    let request = RouteNetlinkMessage::NewLink(message::link(Which::Name(&bridge.name), all));
+    let request = RouteNetlinkMessage::NewLink(message::link(named(), all));
     batch.push(Manner::CreateEcho, request, format!("make bridge {}", bridge.name));
-    let data = match route.ask(batch) {
-        Err(_) if route.index(&bridge.name)?.is_some() => {
-            return Err(Error::conflict(format!(
-                "cannot make bridge {}: an interface of that name exists already",
-                bridge.name
-            )));
+    let mark = message::set_link(named(), [alias(instance, bridge), message::no_autoconfiguration()]);
+    batch.push(Manner::Plain, mark, format!("mark bridge {}", bridge.name));
+    let outcome = route.exchange(&mut batch)?;
+    if let Some(failure) = outcome.failures.iter().find(|failure| failure.place == 0) {
+        if failure.errno == libc::EEXIST {
+            // Somebody made one of that name since we looked: it is not ours, and shall not look so.
+            let mut unmark = Batch::new();
+            let nothing = [LinkAttribute::IfAlias(String::new())];
+            unmark.push(
+                Manner::Plain,
+                message::set_link(named(), nothing),
+                format!("unmark {}", bridge.name),
+            );
+            route.run(unmark)?;
+            return Err(taken());
         }
-        other => other?,
-    };
-    match data.first().and_then(|(_, body)| index_of(body)) {
-        Some(index) => Ok(index),
-        // Kernels before 6.2 do not echo links.
-        None => route
-            .index(&bridge.name)?
-            .ok_or_else(|| Error::internal(format!("make bridge {}: it is gone again", bridge.name))),
+        return Err(explain(&batch, failure));
+    }
+    let echoed = outcome.data.first().and_then(|(_, body)| index_of(body));
+    // Kernels before 6.2 do not echo links.
+    let index = echoed.map_or_else(|| route.index(&bridge.name), |index| Ok(Some(index)))?;
+    match (index, outcome.failures.first()) {
+        (Some(index), None) => Ok(index),
+        (Some(index), Some(failure)) => {
+            delete_at(route, &bridge.name, index)?;
+            Err(explain(&batch, failure))
+        }
+        (None, _) => Err(Error::internal(format!("make bridge {}: it is gone again", bridge.name))),
     }
 }
 

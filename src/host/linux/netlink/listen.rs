@@ -10,7 +10,7 @@ use crate::{
     model::Family,
 };
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf, sockopt::RcvBufForce};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
@@ -84,7 +84,9 @@ impl Ear {
         };
         let socket = opened().map_err(|e| Error::os("listen to changes of links and routes", &e))?;
         let ear = Ear { socket, buffer: vec![0; 32 << 10] };
+        // Root of a user namespace gets what net.core.rmem_max allows, and loses more often.
         setsockopt(&ear, RcvBufForce, &RECEIVE_BUFFER)
+            .or_else(|_| setsockopt(&ear, RcvBuf, &RECEIVE_BUFFER))
             .map_err(|e| Error::os("widen the ear for links and routes", &e.into()))?;
         Ok(ear)
     }

@@ -1,5 +1,6 @@
 //! The kernel's and nft's word on what this folder builds. Each test has a network namespace of its own.
 mod elements;
+mod fuzz;
 mod layout;
 mod others;
 

@@ -2,6 +2,7 @@
 mod attach;
 mod bridges;
 mod burial;
+mod fuzz;
 
 use super::{Route, bridge, inside, veth};
 use crate::{
