@@ -21,6 +21,19 @@ impl Doorways {
     }
 }
 
+/// Clients that may listen to events at once: half of all places, so that others are served.
+const LISTENERS: usize = 512;
+
+/// `Unavailable` if too many listen to events already.
+pub fn may_listen(engine: &Engine) -> Result<()> {
+    match engine.events.listeners() < LISTENERS {
+        true => Ok(()),
+        false => Err(Error::unavailable(format!(
+            "{LISTENERS} clients listen to events already: wait until one of them ends"
+        ))),
+    }
+}
+
 async fn carry(command: Command, engine: &Engine) -> Result<Reply> {
     let lost = || Error::unavailable("the daemon is stopping");
     if engine.is_slow(&command) {

@@ -1,12 +1,14 @@
 //! Doorways over HTTP on one unix socket. They translate and answer; they hold no state and decide nothing.
 //!
-//! `serve` accepts, `native` speaks `POST /Network.Create` and its kin, `docker` the Engine API of Docker, `plugin` Docker's
+//! `serve` accepts (`crowd` bounds how many and how much, `patient` how long), `native` speaks `POST /Network.Create` and its kin, `docker` the Engine API of Docker, `plugin` Docker's
 //! plugin protocol, `call` carries commands to the engine, `metrics` counts.
 mod call;
+mod crowd;
 mod docker;
 pub mod listen;
 mod metrics;
 mod native;
+mod patient;
 mod plugin;
 mod reply;
 mod schema;

@@ -1,5 +1,5 @@
 //! The native API: one `POST` for each `Command`. Knows no field of any of them.
-use super::{Doorways, reply};
+use super::{Doorways, call::may_listen, reply};
 use crate::{
     engine::Engine,
     error::{Error, Result},
@@ -96,6 +96,9 @@ fn watch(body: &[u8], engine: &Engine) -> reply::Answer {
         return reply::error(&Error::invalid(format!(
             "invalid since {since:?}: write it like 2026-11-20T20:15:00Z"
         )));
+    }
+    if let Err(error) = may_listen(engine) {
+        return reply::error(&error);
     }
     let (past, mut live) = engine.events.listen(watch.since.as_deref());
     let (send, receive) = mpsc::channel(64);

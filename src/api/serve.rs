@@ -1,10 +1,18 @@
 //! Connections: accepted, bounded in number, size and time, and handed to the doorway that knows the path.
-use super::{docker, metrics::Metrics, native, plugin, reply};
+use super::{
+    crowd::{self, Crowd, Seat},
+    docker,
+    metrics::Metrics,
+    native,
+    patient::Patient,
+    plugin, reply,
+};
 use crate::{engine::Engine, error::Error};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::{
     Method, Request,
     body::{Bytes, Incoming},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -12,14 +20,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, watch},
 };
 
 /// Bytes of a request's body at the most: 10,000 ports take 0.7 MB.
 const BODY: usize = 4 << 20;
-/// Connections at once; the next one waits in the kernel's queue.
-const CONNECTIONS: usize = 1_024;
-/// How long a client may take for its request's head, and for its body.
+/// Bytes of a request's head at the most.
+const HEAD: usize = 32 << 10;
+/// How long a client may take for its request's head, for its body, and to take anything of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What all doorways share.
@@ -31,10 +39,9 @@ pub struct Doorways {
 
 /// Accepts until `stop` turns true.
 pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let crowd = Crowd::new();
     let mut refused = false;
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
@@ -42,11 +49,12 @@ pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::
         match accepted {
             Ok((stream, _)) => {
                 refused = false;
-                let (doorways, stop) = (doorways.clone(), stop.clone());
-                tokio::spawn(async move {
-                    converse(stream, doorways, stop).await;
-                    drop(place);
-                });
+                let seat = tokio::select! {
+                    seat = crowd.seat() => seat,
+                    _ = stop.wait_for(|stop| *stop) => return,
+                };
+                let Some(seat) = seat else { return };
+                tokio::spawn(converse(stream, doorways.clone(), seat, stop.clone()));
             }
             Err(error) => {
                 // Said once, not twenty times a second until descriptors are free again.
@@ -61,60 +69,80 @@ pub async fn serve(listener: UnixListener, doorways: Doorways, mut stop: watch::
     }
 }
 
-async fn converse(stream: UnixStream, doorways: Doorways, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(|request| {
-        let doorways = doorways.clone();
-        async move { Ok::<_, std::convert::Infallible>(route(request, &doorways).await) }
+async fn converse(stream: UnixStream, doorways: Doorways, seat: Seat, mut stop: watch::Receiver<bool>) {
+    let service = service_fn(|request| async {
+        Ok::<_, std::convert::Infallible>(answer(request, &doorways, &seat).await)
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64).max_buf_size(HEAD);
+    let connection = http.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
     tokio::pin!(connection);
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
     tokio::select! {
         // A client that goes away in the middle is no error of ours.
         _ = connection.as_mut() => return,
+        () = seat.told_to_leave() => return,
         () = stopped => connection.as_mut().graceful_shutdown(),
     }
     let _ = tokio::time::timeout(Duration::from_secs(2), connection).await;
 }
 
-async fn route(request: Request<Incoming>, doorways: &Doorways) -> reply::Answer {
+/// The whole request first: until then, its sender may be asked to make place for others.
+async fn answer(request: Request<Incoming>, doorways: &Doorways, seat: &Seat) -> reply::Answer {
     let (head, body) = request.into_parts();
+    let (body, _room) = match read(body, seat.crowd()).await {
+        Ok(read) => read,
+        Err(error) if is_ours(&head) => return reply::error(&error),
+        Err(error) => return docker::refuse(&error),
+    };
+    let busy = seat.busy();
+    crowd::hold(route(&head, body, doorways).await, busy)
+}
+
+fn is_ours(head: &Parts) -> bool {
+    native::knows(head.uri.path()) || plugin::knows(head.uri.path())
+}
+
+async fn route(head: &Parts, body: Bytes, doorways: &Doorways) -> reply::Answer {
     match (&head.method, head.uri.path()) {
         (&Method::GET, "/schema") => super::schema::schema(),
         (&Method::GET, "/metrics") => doorways.metrics.answer(&doorways.engine),
-        (&Method::POST, path) if plugin::knows(path) => match read(body).await {
-            Ok(body) => plugin::call(path, &body, doorways).await,
-            Err(error) => reply::error(&error),
-        },
+        (&Method::POST, path) if plugin::knows(path) => plugin::call(path, &body, doorways).await,
         (&Method::POST, path) if native::knows(path) => {
             let method = path.trim_start_matches('/').to_owned();
             let stream = head.headers.get("accept").is_some_and(|kind| kind == "application/x-ndjson");
-            match read(body).await {
-                Ok(body) => native::call(&method, body, stream, doorways).await,
-                Err(error) => reply::error(&error),
-            }
+            native::call(&method, body, stream, doorways).await
         }
         (method, path) if path == "/" || native::knows(path) => {
             let message =
                 format!("{method} {path} is not known: POST /Network.Create and the like, or GET /schema");
             reply::error(&Error::not_found(message))
         }
-        _ => match read(body).await {
-            Ok(body) => docker::call(&head, &body, doorways).await,
-            Err(error) => docker::refuse(&error),
-        },
+        _ => docker::call(head, &body, doorways).await,
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Error> {
-    let limited = Limited::new(body, BODY).collect();
-    match tokio::time::timeout(PATIENCE, limited).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) => {
-            Err(Error::invalid(format!("read the request's body, {BODY} bytes at the most")).because(error))
-        }
+/// The body, and the room that it takes if it is a large one.
+async fn read(body: Incoming, crowd: &Crowd) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Error> {
+    match tokio::time::timeout(PATIENCE, collect(body, crowd)).await {
+        Ok(read) => read,
         Err(_) => Err(Error::invalid("the request's body did not come within 30 s")),
     }
+}
+
+async fn collect(mut body: Incoming, crowd: &Crowd) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Error> {
+    let (mut all, mut room) = (Vec::new(), None);
+    let bad = || Error::invalid(format!("read the request's body, {BODY} bytes at the most"));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| bad().because(error))?.into_data() else { continue };
+        let length = all.len() + data.len();
+        if length > BODY {
+            return Err(bad().because("it is longer"));
+        }
+        if length > crowd::LIGHT && room.is_none() {
+            room = crowd.heavy().await;
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok((all.into(), room))
 }

@@ -10,7 +10,6 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use std::{
-    fmt::Write,
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     os::fd::OwnedFd,
@@ -31,25 +30,8 @@ impl Names {
         Ok(Names { dns: Arc::new(dns), resolv_conf: config.resolv_conf.clone() })
     }
 
-    /// Lines for `GET /metrics`.
-    pub fn metrics(&self) -> Box<dyn Fn(&mut String) + Send + Sync> {
-        let dns = self.dns.clone();
-        Box::new(move |page| {
-            let stats = dns.stats();
-            let _ = writeln!(page, "# TYPE pontoon_dns counter");
-            let counts = [
-                ("queries", stats.queries),
-                ("hits", stats.hits),
-                ("misses", stats.misses),
-                ("forwards", stats.forwards),
-                ("cache_hits", stats.cache_hits),
-                ("failures", stats.failures),
-                ("refused", stats.refused),
-            ];
-            for (what, count) in counts {
-                let _ = writeln!(page, "pontoon_dns{{what=\"{what}\"}} {count}");
-            }
-        })
+    pub fn stats(&self) -> dns::Stats {
+        self.dns.stats()
     }
 }
 

@@ -3,6 +3,7 @@ mod adapters;
 mod config;
 mod estate;
 mod home;
+mod measures;
 mod probe;
 mod succession;
 mod until_idle;
@@ -30,6 +31,7 @@ use crate::{
     store::RedbLedger,
 };
 use adapters::{LocalVolumes, Names};
+use measures::Measures;
 use std::{
     collections::BTreeMap,
     os::unix::net::UnixListener,
@@ -118,7 +120,13 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
     let service = Service { dns: names.dns.clone(), names: published.names.clone(), holds };
-    let extra = names.metrics();
+    let events = Arc::new(Events::default());
+    let measures = Measures {
+        names: names.clone(),
+        commits: ledger.commits(),
+        events: events.clone(),
+        published: published.clone(),
+    };
     let parts = Parts {
         queue,
         host: Box::new(host),
@@ -127,14 +135,14 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
         resolvers: names,
         volumes,
         published,
-        events: Arc::new(Events::default()),
+        events,
         root: config.root.clone(),
         settings: settings(config)?,
         clock: now,
     };
     let (engine, thread) = Engine::start(parts, probe)?;
     inheritance.go_on(&adopted, &service);
-    Ok((engine, thread, Metrics::new(vec![extra]), claim, service))
+    Ok((engine, thread, Metrics::new(vec![Box::new(move |page| measures.write(page))]), claim, service))
 }
 
 /// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.

@@ -9,6 +9,10 @@ use crate::{
     model::{Name, Network, Sandbox, Volume, reservation::Reservation},
 };
 pub use redb_ledger::{RedbLedger, SCHEMA};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// Where a record lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +46,25 @@ pub struct Contents {
     pub removed: Vec<Name>,
     /// Which boot of the host it was when the last daemon started. None: a ledger of before this was noted.
     pub boot: Option<String>,
+}
+
+/// What a ledger did since the daemon started.
+#[derive(Debug, Default)]
+pub struct Commits {
+    pub commits: AtomicU64,
+    pub records: AtomicU64,
+    pub failures: AtomicU64,
+    /// Of all commits together.
+    pub nanoseconds: AtomicU64,
+}
+
+impl Commits {
+    fn count(&self, records: usize, took: Duration, fine: bool) {
+        self.commits.fetch_add(1, Relaxed);
+        self.records.fetch_add(records as u64, Relaxed);
+        self.nanoseconds.fetch_add(took.as_nanos() as u64, Relaxed);
+        self.failures.fetch_add(u64::from(!fine), Relaxed);
+    }
 }
 
 /// Durable, all or nothing. After an error nothing of `writes` counts, and the next call may succeed again.

@@ -1,5 +1,5 @@
 //! The native API as a stranger's program meets it.
-use crate::world::{World, http, need, world};
+use crate::world::{World, http, need, run, tool::soon, world};
 use serde_json::{Value, json};
 use std::{io::Write, os::unix::net::UnixStream, time::Instant};
 
@@ -42,20 +42,50 @@ fn what_it_does_not_understand_it_refuses() {
 
 #[test]
 fn schema_and_metrics() {
-    need(&["ip"]);
+    need(&["ip", "nft", "dig", "ping"]);
     world(|w| {
         let (status, schema) = json_of(w, "GET", "/schema", b"");
         assert_eq!(status, 200);
         for method in ["Network.Create", "Sandbox.Create", "Volume.Create", "Events.Watch", "System.Df"] {
             assert!(schema["calls"][method]["request"].is_object(), "{method}");
         }
-        w.sandbox("a", &["bridge"]);
+        let web = w.sandbox("web", &["bridge"]);
+        assert_eq!(w.refused("Network.Inspect", json!({ "name": "nowhere" })).0, "not_found");
+        assert!(web.place.ping("172.17.0.1", "2"));
+        assert_eq!(web.place.dig(&["web"]), web.ip);
+        run("nft", &["flush", "ruleset"]);
+        let repaired = || {
+            let (_, text) = w.daemon.raw("GET", "/metrics", b"");
+            !String::from_utf8_lossy(&text).contains("pontoon_repairs_total 0")
+        };
+        soon(10_000, "a repair", repaired);
         let (status, text) = w.daemon.raw("GET", "/metrics", b"");
         let text = String::from_utf8(text).expect("text");
         assert!(
             status == 200 && text.contains("# TYPE pontoon_") && text.contains("Sandbox.Create"),
             "{text}"
         );
+        let value = |name: &str| {
+            let line =
+                text.lines().find(|line| line.starts_with(name) && line[name.len()..].starts_with(' '));
+            let line = line.unwrap_or_else(|| panic!("{name} is not in\n{text}"));
+            line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+        };
+        assert_eq!(value("pontoon_events_total{object=\"sandbox\",action=\"create\"}"), 1.0);
+        assert_eq!(value("pontoon_errors_total{kind=\"notfound\"}"), 1.0);
+        for name in [
+            "pontoon_ledger_commit_seconds_count",
+            "pontoon_ledger_records_total",
+            "pontoon_dns{what=\"hits\"}",
+            "pontoon_repairs_total",
+            "pontoon_call_seconds_sum{method=\"Sandbox.Create\"}",
+            "pontoon_sandbox_transmit_bytes_total{sandbox=\"web\",network=\"bridge\"}",
+            "pontoon_sandbox_receive_packets_total{sandbox=\"web\",network=\"bridge\"}",
+            "pontoon_network_out_bytes_total{network=\"bridge\"}",
+            "pontoon_network_in_packets_total{network=\"bridge\"}",
+        ] {
+            assert!(value(name) > 0.0, "{name}");
+        }
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             assert!(line.rsplit(' ').next().is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
         }

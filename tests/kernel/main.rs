@@ -10,6 +10,7 @@ mod cost;
 mod drift;
 mod first_packet;
 mod handover;
+mod hostile;
 mod instances;
 mod names;
 mod names_life;

@@ -4,6 +4,7 @@ use super::{asked::Asked, filters::Wanted, network_show};
 use crate::{
     api::{
         Doorways,
+        call::may_listen,
         reply::{self, Answer},
     },
     engine::{Engine, View},
@@ -41,6 +42,7 @@ pub fn watch(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     let time = |key| asked.query.get(key).map(moment).transpose();
     let (since, until) = (time("since")?, time("until")?);
     let from = since.or_else(|| until.is_some().then(String::new));
+    may_listen(&doorways.engine)?;
     let (past, mut live) = doorways.engine.events.listen(from.as_deref());
     let mut teller = Teller { view: doorways.engine.view(), engine: doorways.engine.clone(), wanted };
     let (send, receive) = mpsc::channel(64);

@@ -22,6 +22,7 @@ pub mod privileges;
 mod process;
 pub mod sysctl;
 mod tidy_up;
+pub mod traffic;
 pub mod watch;
 
 pub use claim::{Claim, claim};
