@@ -1,7 +1,7 @@
 //! Firewalls of others on the same host: our sandboxes keep working, theirs too, and what is theirs stays as they made it.
 //!
 //! ufw and firewalld are their own tables here, loaded as those programs load them (ufw 0.36's chains by iptables-restore,
-//! firewalld 1.3's table by nft): the programs themselves want systemd and D-Bus. dockerd is the real one in `lan`.
+//! firewalld 1.3's table by nft): the programs themselves want systemd and D-Bus. A real dockerd is in integration/dockerd.
 use crate::world::{Box, Echo, Place, World, echo, need, tool::soon, world_with_neighbours};
 use serde_json::json;
 
@@ -264,5 +264,38 @@ fn services_of_kube_proxy_and_rules_of_tailscale() {
         for rule in ["5210", "5250", "5270"] {
             w.host.run("ip", &["rule", "del", "pref", rule]);
         }
+    });
+}
+
+/// An engine that starts after us finds the host forwarding and changes nothing: our guard must not stop its containers.
+#[test]
+fn containers_of_an_engine_that_came_later_reach_out() {
+    need(JUDGES);
+    world_with_neighbours(|w, lan, wan| {
+        w.dual("n", json!({}));
+        w.sandbox("a", &["n"]);
+        let bridge = "br-0123456789ab";
+        w.host.run("ip", &["link", "add", bridge, "type", "bridge"]);
+        w.host.run("ip", &["addr", "add", "10.77.0.1/24", "dev", bridge]);
+        w.host.run("ip", &["link", "set", bridge, "up"]);
+        let container = |name: &str, address: &str| {
+            w.host.run("ip", &["netns", "add", name]);
+            w.host.run("ip", &["link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name]);
+            w.host.run("ip", &["link", "set", name, "master", bridge, "up"]);
+            let place = Place::named(name);
+            place.run("ip", &["addr", "add", &format!("{address}/24"), "dev", "eth0"]);
+            place.run("ip", &["link", "set", "eth0", "up"]);
+            place.run("ip", &["route", "add", "default", "via", "10.77.0.1"]);
+            place
+        };
+        let (one, _two) = (container("one", "10.77.0.2"), container("two", "10.77.0.3"));
+        assert!(one.ping("192.0.2.2", "2"), "out to the LAN");
+        assert!(one.ping("10.77.0.3", "2"), "its neighbour, through br_netfilter");
+        assert!(lan.ping("10.77.0.2", "2"), "in, if its own engine lets it");
+        assert!(!wan.ping("192.0.2.2", "0.3"), "we made no router for others");
+        for name in ["one", "two"] {
+            w.host.run("ip", &["netns", "del", name]);
+        }
+        w.host.run("ip", &["link", "del", bridge]);
     });
 }
