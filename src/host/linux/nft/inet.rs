@@ -2,10 +2,11 @@
 //! ports are elements of its sets.
 //!
 //! It is reference/nft-layout.md section 2 rule by rule; the text in nft's words is `layout/inet.nft`, against which
-//! it is tested. Differences: both last lines of defence stand in `forward` (sealed, then every bridge of ours), and
+//! it is tested. Differences: bridges of other engines pass `others`; both last lines of defence stand in `forward` (sealed, then every bridge of ours), and
 //! `outward` asks whether the DNAT bit is unset, where `ct status != dnat` asks whether it is not the only one.
 use super::{
     abi::{INET, IPV4, IPV6},
+    engines::BRIDGES,
     rule::*,
     sets::{Listed, SHAPES, Set},
     shape::{Field, Typeof},
@@ -152,10 +153,6 @@ fn into() -> Vec<Rule> {
     ]
 }
 
-/// How bridges of other engines begin. They count on a host that forwards; an engine that finds it forwarding already, since
-/// we switched it on, changes nothing and would meet our guard: its own rules decide there.
-const ENGINES: [&str; 9] = ["docker", "br-", "podman", "cni", "virbr", "lxc", "lxd", "incusbr", "nerdctl"];
-
 /// What leaves our networks, and what is none of ours.
 fn outward() -> Vec<Rule> {
     let group = LINK_GROUP.to_ne_bytes();
@@ -169,7 +166,7 @@ fn outward() -> Vec<Rule> {
         rule("others").within(&[OIFNAME], Set::Foreign).accept(),
     ];
     // A value shorter than a name compares its beginning.
-    for engine in ENGINES {
+    for engine in BRIDGES {
         rules.push(rule("others").is(IIFNAME, engine.as_bytes()).accept());
         rules.push(rule("others").is(OIFNAME, engine.as_bytes()).accept());
     }

@@ -9,6 +9,7 @@ mod conntrack;
 mod decode;
 mod describe;
 mod element;
+mod engines;
 mod guard;
 mod inet;
 mod observe;
