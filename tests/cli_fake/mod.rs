@@ -10,7 +10,7 @@ use std::{
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pontoon");
 pub const ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// Bytes for one connection.
+/// Bytes for one connection, which is closed behind them.
 pub struct Answer(String);
 
 impl Answer {
@@ -20,7 +20,7 @@ impl Answer {
     pub fn error(status: u16, body: &Value) -> Self {
         let body = body.to_string();
         Answer(format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ))
     }
