@@ -11,6 +11,7 @@ mod cost;
 mod drift;
 mod exhausted;
 mod first_packet;
+mod frames;
 mod handover;
 mod hostile;
 mod instances;

@@ -21,6 +21,7 @@ const ARP: [u8; 2] = 0x0806u16.to_be_bytes();
 const IP6: [u8; 2] = 0x86ddu16.to_be_bytes();
 const UDP: [u8; 1] = [17];
 const ICMP6: [u8; 1] = [58];
+const SOLICITATION: [u8; 1] = [135];
 const ADVERTISEMENT: [u8; 1] = [136];
 const ICMP6_TYPES: Typeof = Typeof::Payload(&[14, 1]);
 
@@ -60,7 +61,11 @@ fn known() -> Vec<Rule> {
         icmp6().listed(ICMP6_TYPE, &ROUTERS_ONLY, false).counted_drop(),
         icmp6().is(ICMP6_TYPE, &ADVERTISEMENT).not_within(&[IIFNAME, ND_TARGET], Set::Nd6).counted_drop(),
         udp_from("six", 547).counted_drop(),
-        rule("six").accept(),
+        rule("six").is(L4PROTO, &ICMP6).accept(),
+        rule("six").is(L4PROTO, &UDP).accept(),
+        // A fragment whose headers do not reach to what it carries: nobody honest sends one (RFC 7112), and behind it
+        // would be what the rules above stop.
+        rule("six").counted_drop(),
     ]
 }
 
@@ -68,6 +73,7 @@ fn known() -> Vec<Rule> {
 fn odd() -> Vec<Rule> {
     // source port 68, destination port 67
     let dhcp_client = [0, 68, 0, 67];
+    let from_nowhere = || rule("odd").is(ETHER_TYPE, &IP6).is(IP6_SADDR, &[0; 16]).is(L4PROTO, &ICMP6);
     vec![
         rule("odd").not_within(&[IIFNAME, ETHER_SADDR], Set::Mac).counted_drop(),
         rule("odd").is(ETHER_TYPE, &ARP).is(ARP_SADDR_IP, &[0; 4]).accept(),
@@ -77,12 +83,12 @@ fn odd() -> Vec<Rule> {
             .is(L4PROTO, &UDP)
             .is(PORTS, &dhcp_client)
             .accept(),
-        rule("odd")
-            .is(ETHER_TYPE, &IP6)
-            .is(IP6_SADDR, &[0; 16])
-            .is(L4PROTO, &ICMP6)
-            .listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false)
-            .accept(),
+        // "Does anybody have this address?" stops whoever is about to take it: only for one's own.
+        from_nowhere()
+            .is(ICMP6_TYPE, &SOLICITATION)
+            .not_within(&[IIFNAME, ND_TARGET], Set::Nd6)
+            .counted_drop(),
+        from_nowhere().listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false).accept(),
         rule("odd").counted_drop(),
     ]
 }
