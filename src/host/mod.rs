@@ -106,7 +106,8 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub struct Applied {
     /// Sockets at 127.0.0.11 of sandboxes whose `Resolver` was added.
     pub resolvers: Vec<(Id, UdpSocket, TcpListener)>,
-    /// Links that are on their way out: to be handed to `bury`.
+    /// Links that are on their way out: to be handed to `bury`. A bridge that is out of the way already (its name and
+    /// subnet free) is not among them: what is left of it goes by itself.
     pub leaving: Vec<Leaving>,
 }
 

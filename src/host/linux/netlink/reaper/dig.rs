@@ -75,3 +75,17 @@ fn delete_many(shared: &Shared, route: &mut Route, links: &[(u32, IfName)]) {
         }
     }
 }
+
+/// All of these links at once, whoever is deleting others meanwhile. Those that are gone are fine.
+pub(super) fn delete_group_of(route: &mut Route, group: u32, names: &[IfName]) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    for name in names {
+        batch.push(Manner::Plain, mark(name, group), format!("mark {name} for deletion"));
+    }
+    batch.push(Manner::Plain, delete_group(group), "delete marked links");
+    let outcome = route.exchange(&mut batch)?;
+    match outcome.failures.iter().find(|failure| failure.errno != libc::ENODEV) {
+        Some(failure) => Err(explain(&batch, failure)),
+        None => Ok(()),
+    }
+}
