@@ -9,7 +9,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     host::linux::sysctl,
-    model::kernel::{Link, LinkKind, Routes},
+    model::{
+        IfName,
+        kernel::{Link, LinkKind, Routes},
+    },
 };
 use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
 
@@ -30,7 +33,8 @@ pub struct Visit<'a> {
 pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     let mut route = Route::open()?;
     let mut batch = Batch::new();
-    if visit.loopback {
+    // Asked first: setting it up anew would wait for the RTNL, once for each sandbox when a daemon starts.
+    if visit.loopback && !route.is_up(&loopback()?)? {
         batch.push(Manner::Plain, message::set_link_up(Which::Index(1), []), "bring lo up");
     }
     let mut indexes = Vec::with_capacity(visit.links.len());
@@ -64,6 +68,10 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     let all = visit.links.iter().map(|(link, _)| link).chain(&visit.mending);
     let v6 = all.filter(|link| link.ipv6);
     ready::wait(&mut route, v6.flat_map(|link| link.addresses.iter().map(|cidr| cidr.address)))
+}
+
+fn loopback() -> Result<IfName> {
+    IfName::parse("lo")
 }
 
 fn switches(link: &Link) -> Result<()> {
