@@ -35,7 +35,9 @@ fn next(shared: &Shared) -> Option<Vec<(u32, IfName)>> {
             shared.work.notify_all();
             return None;
         }
+        state.idle += 1;
         shared.work.wait(&mut state);
+        state.idle -= 1;
     }
 }
 

@@ -35,7 +35,8 @@ use std::{
 
 /// Most links in one deletion.
 const AT_ONCE: usize = 16;
-/// Threads that wait out grace periods of 20 ms: at one detach every 1.3 ms none waits for a thread.
+/// Threads that wait out grace periods of 20 ms, each started when all others do: at one detach every 1.3 ms none waits for
+/// a thread.
 const DIGGERS: usize = 16;
 /// A burial that takes longer is reported as failed.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -64,6 +65,9 @@ struct State {
     waiting: HashMap<u32, Waiting>,
     /// Indexes of the batch that is being deleted and not yet gone.
     digging: HashSet<u32>,
+    /// Threads that delete, and those of them that wait for work.
+    diggers: usize,
+    idle: usize,
     closed: bool,
 }
 
@@ -87,31 +91,24 @@ impl Reaper {
             work: Condvar::new(),
             bell: hear::Bell::new()?,
         });
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new()
-                .name(name.into())
-                .stack_size(128 << 10)
-                .spawn(work)
-                .map(|_| ())
-                .map_err(|e| Error::os("start a reaper thread", &e))
-        };
         let (instance, bridges) = (instance.to_owned(), bridges::Bridges::default());
         let gone = |link: &LinkSeen| link.alias.as_deref().is_some_and(|a| mark::is_gone(a, &instance));
         let left = links.into_iter().filter(|link| link.group != group && gone(link));
         bridges.take_over(left.map(|link| link.name).collect())?;
         let reaper = Reaper { instance, shared: shared.clone(), bridges };
-        spawn(
-            "pontoon-gone",
-            Box::new({
-                let shared = shared.clone();
-                move || hear::listen(&shared, &ear)
-            }),
-        )?;
-        for _ in 0..DIGGERS {
-            let (shared, route) = (shared.clone(), Route::open()?);
-            spawn("pontoon-reaper", Box::new(move || dig::work(&shared, route)))?;
-        }
+        spawn("pontoon-gone", move || hear::listen(&shared, &ear))?;
         Ok(reaper)
+    }
+
+    /// One more thread that deletes, if none is free and there may be more.
+    fn dig(&self, state: &mut State) -> Result<()> {
+        if state.idle > 0 || state.diggers >= DIGGERS {
+            return Ok(());
+        }
+        let (shared, route) = (self.shared.clone(), Route::open()?);
+        spawn("pontoon-reaper", move || dig::work(&shared, route))?;
+        state.diggers += 1;
+        Ok(())
     }
 
     /// Has the host end `index`, named `name`, deleted, and its peer with it. A link that is gone already is `Ok`.
@@ -125,6 +122,16 @@ impl Reaper {
                 state.waiting.insert(index, waiting);
                 state.queue.push_back((index, name));
             }
+        }
+        match self.dig(&mut state) {
+            // Others are there, and it is done later.
+            Err(error) if state.diggers > 0 => tracing::warn!(%error, "links are deleted more slowly"),
+            Err(error) => {
+                state.queue.clear();
+                drop(state);
+                return self.shared.finish(index, Err(error));
+            }
+            Ok(()) => {}
         }
         drop(state);
         self.shared.work.notify_one();
@@ -150,6 +157,11 @@ impl Reaper {
         let names = self.bridges.take_back();
         names.chunks(AT_ONCE).try_for_each(|names| dig::delete_group_of(route, self.shared.group, names))
     }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(128 << 10).spawn(work);
+    thread.map(drop).map_err(|e| Error::os(format!("start the thread {name}"), &e))
 }
 
 impl Drop for Reaper {
