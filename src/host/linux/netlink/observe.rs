@@ -14,7 +14,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::LinkMessage,
     neighbour::NeighbourMessage,
-    route::{RouteAttribute, RouteHeader, RouteMessage},
+    route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -200,6 +200,14 @@ pub fn addresses(route: &mut Route) -> Result<Vec<AddressSeen>> {
 /// Every route of the namespace of `route`, all tables, both families.
 pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
     let bodies = route.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), "list routes")?;
+    Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
+/// The same, but that the kernel leaves out those that are not unicast: half of them belong to addresses.
+pub fn unicast_routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
+    let mut request = RouteMessage::default();
+    request.header.kind = RouteType::Unicast;
+    let bodies = route.dump(RouteNetlinkMessage::GetRoute(request), "list routes")?;
     Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
 }
 
