@@ -8,6 +8,8 @@ mod api;
 mod attach;
 mod clients;
 mod cost;
+mod cost_house;
+mod cost_waits;
 mod drift;
 mod exhausted;
 mod first_packet;

@@ -9,10 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     host::linux::sysctl,
-    model::{
-        IfName,
-        kernel::{Link, LinkKind, Routes},
-    },
+    model::kernel::{Link, LinkKind, Routes},
 };
 use netlink_packet_route::{RouteNetlinkMessage, link::LinkAttribute};
 
@@ -33,8 +30,7 @@ pub struct Visit<'a> {
 pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     let mut route = Route::open()?;
     let mut batch = Batch::new();
-    // Asked first: setting it up anew would wait for the RTNL, once for each sandbox when a daemon starts.
-    if visit.loopback && !route.is_up(&loopback()?)? {
+    if visit.loopback && !route.loopback_is_up()? {
         batch.push(Manner::Plain, message::set_link_up(Which::Index(1), []), "bring lo up");
     }
     let mut indexes = Vec::with_capacity(visit.links.len());
@@ -68,10 +64,6 @@ pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     let all = visit.links.iter().map(|(link, _)| link).chain(&visit.mending);
     let v6 = all.filter(|link| link.ipv6);
     ready::wait(&mut route, v6.flat_map(|link| link.addresses.iter().map(|cidr| cidr.address)))
-}
-
-fn loopback() -> Result<IfName> {
-    IfName::parse("lo")
 }
 
 fn switches(link: &Link) -> Result<()> {
