@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// Of calls and programs, of whole clients.
-const CALLS: usize = 10;
-const CLIENTS: usize = 7;
+const CALLS: usize = 9;
+const CLIENTS: usize = 6;
 
 pub fn rows(add: Add<'_>) {
     let ours = Ours::start("ours-doors");
@@ -43,9 +43,9 @@ fn programs(add: Add<'_>, ours: &Ours) {
         in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&chain, |chain, n| once(chain, n))]);
     both(add, "CNI, whole process", ("ADD", "DEL"), own, &[(cni::WHO, chain)]);
     let (own, peer) = (Netavark::ours(ours), Netavark::start("netavark-doors"));
+    own.stays("ours-stays").expect("a first container");
     let once = |peer: &Netavark, number| in_new_place(|netns| seat_once(peer, number, netns));
-    let stays = |peer: &Netavark| peer.stays("stays");
-    let peer = peer.and_then(|peer| stays(&peer).map(|()| peer));
+    let peer = peer.and_then(|peer| peer.stays("stays").map(|()| peer));
     let [own, peer] =
         in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&peer, |peer, n| once(peer, n))]);
     both(add, "netavark, whole process", ("setup", "teardown"), own, &[(netavark::WHO, peer)]);
