@@ -69,8 +69,9 @@ pub fn call_program(program: &str, verb: &str, seat: Seat<'_>, config: &Value) -
 pub fn call_elsewhere(verb: &str, seat: Seat<'_>, config: &Value) -> Said {
     use std::os::unix::fs::PermissionsExt;
     let (path, inside) = ("/run/elsewhere.sh", netns("elsewhere"));
-    fs::write(path, format!("#!/bin/sh\nexec /usr/bin/nsenter --net={inside} {PLUGIN}\n")).expect("script");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+    std::fs::write(path, format!("#!/bin/sh\nexec /usr/bin/nsenter --net={inside} {PLUGIN}\n"))
+        .expect("script");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("executable");
     call_program(path, verb, seat, config)
 }
 
