@@ -84,7 +84,9 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = |bits: u64| UNITS.iter().find(|(_, size)| bits % size == 0).copied().unwrap_or(("bit", 1));
+        let unit = |bits: u64| {
+            UNITS.iter().find(|(_, size)| bits.is_multiple_of(*size)).copied().unwrap_or(("bit", 1))
+        };
         let [(rate, a), (burst, b)] = [unit(self.rate), unit(self.burst)];
         write!(f, "{}{rate}:{}{burst}", self.rate / a, self.burst / b)
     }

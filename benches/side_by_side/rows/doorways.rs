@@ -39,15 +39,13 @@ pub fn rows(add: Add<'_>) {
 fn programs(add: Add<'_>, ours: &Ours) {
     let (own, chain) = (Chain::ours(ours), Chain::reference("cni-doors"));
     let once = |chain: &Chain, number| in_new_place(|netns| chain_once(chain, 25_000, number, netns));
-    let [own, chain] =
-        in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&chain, |chain, n| once(chain, n))]);
+    let [own, chain] = in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&chain, once)]);
     both(add, "CNI, whole process", ("ADD", "DEL"), own, &[(cni::WHO, chain)]);
     let (own, peer) = (Netavark::ours(ours), Netavark::start("netavark-doors"));
     own.stays("ours-stays").expect("a first container");
     let once = |peer: &Netavark, number| in_new_place(|netns| seat_once(peer, number, netns));
     let peer = peer.and_then(|peer| peer.stays("stays").map(|()| peer));
-    let [own, peer] =
-        in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&peer, |peer, n| once(peer, n))]);
+    let [own, peer] = in_turn(CALLS, [Turn::new(|n| once(&own, n)), Turn::with(&peer, once)]);
     both(add, "netavark, whole process", ("setup", "teardown"), own, &[(netavark::WHO, peer)]);
 }
 
