@@ -157,7 +157,7 @@ fn wanted(writer: &Writer, suspects: &BTreeMap<Suspect, String>) -> Vec<Item> {
     }
     let view = &writer.state.view;
     let one = |suspect: &Suspect| matches!(suspect, Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_));
-    let (whole, seats) = (!suspects.keys().all(one), view.seats());
+    let whole = !suspects.keys().all(one);
     let mut items: BTreeSet<Item> = BTreeSet::new();
     if whole {
         let fits = |item: &Item| suspects.keys().any(|suspect| concerns(suspect, item));
@@ -167,13 +167,13 @@ fn wanted(writer: &Writer, suspects: &BTreeMap<Suspect, String>) -> Vec<Item> {
         match suspect {
             Suspect::Bridge(network) => items.extend(bridge_and_ports(writer, *network)),
             Suspect::Link(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
+                let sandbox = view.seated(*endpoint).into_iter();
                 let inside =
                     |item: &Item| matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_));
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(inside));
             }
             Suspect::Port(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
+                let sandbox = view.seated(*endpoint).into_iter();
                 let port = |item: &Item| matches!(item, Item::Link(link) if link.endpoint == *endpoint);
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(port));
             }
