@@ -192,7 +192,8 @@ impl Shared {
 pub(super) fn choose_group(links: &[LinkSeen], instance: &str) -> Result<u32> {
     let ours = |alias: &Option<String>| {
         alias.as_deref().is_some_and(|a| {
-            matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_))) || mark::is_gone(a, instance)
+            let link = matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_) | Mark::Shaper(_)));
+            link || mark::is_gone(a, instance)
         })
     };
     // FNV-1a (RFC 9923), 28 bits of it, below 0x60000000 and far from LINK_GROUP.
