@@ -24,7 +24,7 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
-            privileges,
+            memory, privileges, prompt,
         },
     },
     ipam::Ephemeral,
@@ -141,6 +141,8 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     };
     let (engine, thread) = Engine::start(parts, probe)?;
     inheritance.go_on(&adopted, &service);
+    // Who takes part in a call, from its request to its answer; resolvers and relays have enough of their own to do.
+    prompt::threads(&["engine", "ledger", "pontoon-reaper", "pontoon-gone"]);
     Ok((engine, thread, Metrics::new(vec![Box::new(move |page| measures.write(page))]), claim, service))
 }
 
@@ -196,6 +198,7 @@ async fn serve(
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    memory::give_back();
     let idle = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,

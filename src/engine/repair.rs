@@ -157,7 +157,7 @@ fn wanted(writer: &Writer, suspects: &BTreeMap<Suspect, String>) -> Vec<Item> {
     }
     let view = &writer.state.view;
     let one = |suspect: &Suspect| matches!(suspect, Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_));
-    let (whole, seats) = (!suspects.keys().all(one), view.seats());
+    let whole = !suspects.keys().all(one);
     let mut items: BTreeSet<Item> = BTreeSet::new();
     if whole {
         let fits = |item: &Item| suspects.keys().any(|suspect| concerns(suspect, item));
@@ -167,14 +167,19 @@ fn wanted(writer: &Writer, suspects: &BTreeMap<Suspect, String>) -> Vec<Item> {
         match suspect {
             Suspect::Bridge(network) => items.extend(bridge_and_ports(writer, *network)),
             Suspect::Link(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
-                let inside =
-                    |item: &Item| matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_));
+                let sandbox = view.seated(*endpoint).into_iter();
+                let inside = |item: &Item| {
+                    matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_) | Item::Shaper(_))
+                };
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(inside));
             }
             Suspect::Port(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
-                let port = |item: &Item| matches!(item, Item::Link(link) if link.endpoint == *endpoint);
+                let sandbox = view.seated(*endpoint).into_iter();
+                let port = |item: &Item| match item {
+                    Item::Link(link) => link.endpoint == *endpoint,
+                    Item::Shaper(shaper) => shaper.endpoint == *endpoint,
+                    _ => false,
+                };
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(port));
             }
             _ => {}
@@ -236,7 +241,8 @@ pub(super) fn reconcile(
     let mut ops = plan::diff::diff(found, wanted);
     // Its runtime has it, or has let it go with its namespace: a second one would lie on the host for ever.
     let handed = |op: &Op| matches!(op, Op::Add(Item::Link(link)) if link.kind.is_handed());
-    ops.retain(|op| keep(op) && !handed(op));
+    let gone: BTreeSet<Id> = ops.iter().filter(|op| handed(op)).filter_map(endpoint).collect();
+    ops.retain(|op| keep(op) && !handed(op) && !endpoint(op).is_some_and(|seat| gone.contains(&seat)));
     let applied = match writer.host.apply(&ops) {
         Ok(applied) => vec![applied],
         Err(error) => {
@@ -251,6 +257,15 @@ pub(super) fn reconcile(
         }
     }
     Ok(Done { ops, rebuilt })
+}
+
+/// Whose link or limits are to be made.
+fn endpoint(op: &Op) -> Option<Id> {
+    match op {
+        Op::Add(Item::Link(link)) => Some(link.endpoint),
+        Op::Add(Item::Shaper(shaper)) => Some(shaper.endpoint),
+        _ => None,
+    }
 }
 
 fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<Applied> {
@@ -298,6 +313,7 @@ fn about(view: &View, ops: &[Op]) -> Option<(&'static str, String, String)> {
             Item::Bridge(bridge) => drop(networks.insert(bridge.network)),
             Item::Link(link) => drop(sandboxes.insert(link.sandbox)),
             Item::Routes(routes) => drop(sandboxes.insert(routes.sandbox)),
+            Item::Shaper(shaper) => drop(sandboxes.insert(shaper.sandbox)),
             _ => return None,
         }
     }
