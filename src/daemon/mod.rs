@@ -24,7 +24,7 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
-            privileges,
+            privileges, prompt,
         },
     },
     ipam::Ephemeral,
@@ -141,6 +141,8 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     };
     let (engine, thread) = Engine::start(parts, probe)?;
     inheritance.go_on(&adopted, &service);
+    // Who takes part in a call, from its request to its answer; resolvers and relays have enough of their own to do.
+    prompt::threads(&["engine", "ledger", "pontoon-reaper", "pontoon-gone"]);
     Ok((engine, thread, Metrics::new(vec![Box::new(move |page| measures.write(page))]), claim, service))
 }
 

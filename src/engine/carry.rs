@@ -161,12 +161,14 @@ impl Writer {
     /// Brings kernel and files from what is published to what is after these changes; they are durable when it returns.
     ///
     /// What a start finds and sweeps away by itself is done while the ledger is being written (of an attach: all but its
-    /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files.
+    /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files. Of a batch
+    /// only the first has to: the others find it written, and do their part in one go, with one visit to the sandbox.
     fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
         let from = View::clone(&self.published.view.load());
         let ops = self.ops(&from, changes);
         let files = changes.iter().any(|change| matches!(change, Change::Volume { .. }));
-        let ahead = if files { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
+        let waits = files || self.promises.settled();
+        let ahead = if waits { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
         let (ahead, rest) = ops.split_at(ahead);
         if !ahead.is_empty() {
             self.promises.begin();

@@ -19,18 +19,17 @@ pub(super) fn wanted(view: &View, strict: bool, suspects: &BTreeMap<Suspect, Str
         let fits = |item: &Item| suspects.keys().any(|suspect| concerns(suspect, item));
         items.extend(boot::wanted(view, strict).into_iter().filter(fits));
     }
-    let seats = view.seats();
     for suspect in suspects.keys() {
         match suspect {
             Suspect::Bridge(network) => items.extend(bridge_and_ports(view, *network)),
             Suspect::Link(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
+                let sandbox = view.seated(*endpoint).into_iter();
                 let inside =
                     |item: &Item| matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_));
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, strict)).filter(inside));
             }
             Suspect::Port(endpoint) => {
-                let sandbox = seats.get(endpoint).into_iter();
+                let sandbox = view.seated(*endpoint).into_iter();
                 let links = sandbox.flat_map(|sandbox| plan::sandbox::links(sandbox, view));
                 items.extend(links.filter(|link| link.endpoint == *endpoint).map(Item::Link));
             }
@@ -70,5 +69,6 @@ fn bridge_and_ports(view: &View, network: Id) -> Vec<Item> {
 
 /// Everything behind the doors of all sandboxes: for after the host's side has been put right.
 pub(super) fn insides(view: &View, what: &str) -> Vec<(Suspect, String)> {
-    view.seats().into_keys().map(|seat| (Suspect::Link(seat), what.to_owned())).collect()
+    let seats = view.sandboxes.values().flat_map(|sandbox| &sandbox.endpoints);
+    seats.map(|seat| (Suspect::Link(seat.id), what.to_owned())).collect()
 }

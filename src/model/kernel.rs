@@ -250,6 +250,8 @@ pub enum Element {
     Skip6(Ipv6Addr),
     Foreign(IfName),
     Guard(Family),
+    /// gateway4, gateway6: what only our networks reach, and the host itself.
+    Gateway(IpAddr),
     // table bridge: who a sandbox may claim to be
     GuardedPort(IfName),
     Mac(IfName, Mac),

@@ -18,7 +18,7 @@ fn loopback() -> String {
 }
 
 fn asleep<T>(world: &World, test: impl FnOnce() -> T) -> T {
-    let pid = Pid::from_raw(i32::try_from(world.daemon_pid()).expect("pid"));
+    let pid = Pid::from_raw(i32::try_from(world.daemon.id()).expect("pid"));
     kill(pid, Signal::SIGSTOP).expect("stop");
     let result = test();
     kill(pid, Signal::SIGCONT).expect("go on");

@@ -2,6 +2,8 @@
 //!
 //! [`world`] is a small libcni: it makes the environment, writes the configuration to stdin and reads stdout. Every test
 //! lives in network and mount namespaces of its own.
+#[path = "../alone/mod.rs"]
+mod alone;
 mod inside;
 mod installed;
 mod misbehaving;

@@ -1,23 +1,11 @@
-//! A host of its own, a daemon in it, and a runtime that speaks CNI.
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-};
+//! A runtime that speaks CNI, beside a host and daemon of its own.
+pub use crate::alone::{PONTOON as PLUGIN, World, interface, ip, names, netns, world};
 use serde_json::{Value, json};
 use std::{
-    fs,
     io::Write,
-    panic::resume_unwind,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-pub const SOCKET: &str = "/run/pontoon/pontoon.sock";
-pub const PLUGIN: &str = env!("CARGO_BIN_EXE_pontoon");
-
-pub struct World {
-    daemon: Child,
-}
 
 /// What the plugin did.
 #[derive(Debug)]
@@ -28,97 +16,14 @@ pub struct Said {
     pub took: Duration,
 }
 
-/// Runs `test` with a fresh host and daemon.
-pub fn world(test: impl FnOnce(&mut World) + Send) {
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "these tests need root: run them with sudo, as `make test` does"
-    );
-    let body = move || {
-        enter_nowhere();
-        let mut world = World::start();
-        test(&mut world);
-    };
-    if let Err(panic) = std::thread::scope(|scope| scope.spawn(body).join()) {
-        resume_unwind(panic);
-    }
-}
-
-fn enter_nowhere() {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("unshare");
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
-    mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), none).expect("tmpfs on /run");
-    let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none);
-    fs::write("/run/resolv.conf", "").expect("resolv.conf");
-    fs::write("/run/pontoon.toml", "resolv_conf = \"/run/resolv.conf\"\n").expect("configuration");
-    ip(&["link", "set", "lo", "up"]);
-}
-
-/// `ip -j ARGS`; null if it fails or says nothing.
-pub fn ip(args: &[&str]) -> Value {
-    let output = Command::new("ip").arg("-j").args(args).output().expect("run ip");
-    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
-}
-
-/// Path of a new namespace.
-pub fn netns(name: &str) -> String {
-    ip(&["netns", "add", name]);
-    format!("/run/netns/{name}")
-}
-
 /// Global addresses of an interface in a namespace, with their lengths; none: there is no such interface.
 pub fn addresses(netns: &str, ifname: &str) -> Option<Vec<String>> {
-    let links = ip(&["-n", netns.trim_start_matches("/run/netns/"), "addr"]);
-    let link = links.as_array()?.iter().find(|link| link["ifname"] == ifname)?.clone();
-    let all = link["addr_info"].as_array().cloned().unwrap_or_default();
-    let global = all.iter().filter(|address| address["scope"] == "global");
-    Some(global.map(|a| format!("{}/{}", a["local"].as_str().unwrap_or(""), a["prefixlen"])).collect())
-}
-
-impl World {
-    fn start() -> Self {
-        let log = fs::File::create("/run/log").expect("log");
-        let daemon = Command::new(PLUGIN)
-            .args(["daemon", "--config", "/run/pontoon.toml", "--root", "/run/root", "--run", "/run/pontoon"])
-            .stdout(log.try_clone().expect("log"))
-            .stderr(log)
-            .spawn()
-            .expect("start the daemon");
-        let start = Instant::now();
-        while std::os::unix::net::UnixStream::connect(SOCKET).is_err() {
-            let log = fs::read_to_string("/run/log").unwrap_or_default();
-            assert!(start.elapsed() < Duration::from_secs(20), "the daemon does not answer:\n{log}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        World { daemon }
-    }
-    pub fn daemon_pid(&self) -> u32 {
-        self.daemon.id()
-    }
-    pub fn kill_daemon(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-    pub fn start_daemon(&mut self) {
-        self.kill_daemon();
-        *self = World::start();
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.kill_daemon();
-    }
+    interface(netns, ifname).map(|(_, addresses)| addresses)
 }
 
 /// Names of all sandboxes.
 pub fn sandboxes() -> Vec<String> {
-    let output =
-        Command::new(PLUGIN).args(["sandbox", "ls", "--format", "json"]).output().expect("run pontoon");
-    let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
-    let list = list.as_array().cloned().unwrap_or_default();
-    list.iter().map(|sandbox| sandbox["name"].as_str().unwrap_or_default().to_owned()).collect()
+    names("sandbox")
 }
 
 /// One attachment of one container, by a runtime with these CNI_ARGS.

@@ -8,6 +8,7 @@ mod api;
 mod attach;
 mod clients;
 mod cost;
+mod cost_waits;
 mod drift;
 mod exhausted;
 mod first_packet;

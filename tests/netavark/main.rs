@@ -2,6 +2,8 @@
 //!
 //! `recorded/` has what podman 4.3.1 wrote to the stdin of Debian's netavark: `run`, `run` with everything, `run` with three
 //! networks, `network connect`. Every test lives in network and mount namespaces of its own.
+#[path = "../alone/mod.rs"]
+mod alone;
 mod elsewhere;
 mod recorded;
 mod refused;

@@ -1,124 +1,24 @@
-//! A host of its own, a daemon in it, and calls as Podman makes them.
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-};
+//! Calls as Podman makes them, beside a host and daemon of their own.
+pub use crate::alone::{PONTOON as PROGRAM, World, interface, ip, names, netns, soon};
 use serde_json::Value;
 use std::{
     ffi::OsStr,
     fs,
     io::Write,
-    panic::resume_unwind,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pontoon");
 /// Podman's `--config` of a rootful container.
 pub const CONFIG: &str = "/run/containers/networks";
 
-pub struct World {
-    daemon: Child,
-}
-
-/// Runs `test` with a fresh host and daemon.
+/// Runs `test` with a fresh host, a daemon and the link that Podman finds.
 pub fn world(test: impl FnOnce(&mut World) + Send) {
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "these tests need root: run them with sudo, as `make test` does"
-    );
-    let body = move || {
-        enter_nowhere();
-        let mut world = World { daemon: daemon() };
-        test(&mut world);
-    };
-    if let Err(panic) = std::thread::scope(|scope| scope.spawn(body).join()) {
-        resume_unwind(panic);
-    }
-}
-
-fn enter_nowhere() {
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("unshare");
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
-    fs::create_dir_all("/var/lib/pontoon").expect("the usual root");
-    for folder in ["/run", "/var/lib/pontoon"] {
-        mount(Some("fresh"), folder, Some("tmpfs"), MsFlags::empty(), none).expect("tmpfs");
-    }
-    let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), none);
-    fs::write("/run/resolv.conf", "").expect("resolv.conf");
-    fs::write("/run/pontoon.toml", "resolv_conf = \"/run/resolv.conf\"\n").expect("configuration");
-    std::os::unix::fs::symlink(PROGRAM, "/run/netavark").expect("the link that Podman finds");
-    ip(&["link", "set", "lo", "up"]);
-}
-
-fn daemon() -> Child {
-    let log = fs::File::options().create(true).append(true).open("/run/log").expect("log");
-    let daemon = Command::new(PROGRAM)
-        .args(["daemon", "--config", "/run/pontoon.toml"])
-        .stdout(log.try_clone().expect("log"))
-        .stderr(log)
-        .spawn()
-        .expect("start the daemon");
-    let answers = || std::os::unix::net::UnixStream::connect("/run/pontoon/pontoon.sock").is_ok();
-    assert!(
-        soon(answers),
-        "the daemon does not answer:\n{}",
-        fs::read_to_string("/run/log").unwrap_or_default()
-    );
-    daemon
-}
-
-/// Within 20 seconds.
-pub fn soon(mut fine: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    while !fine() {
-        if start.elapsed() > Duration::from_secs(20) {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
-
-impl World {
-    pub fn kill_daemon(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-    pub fn start_daemon(&mut self) {
-        self.kill_daemon();
-        self.daemon = daemon();
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.kill_daemon();
-    }
-}
-
-/// `ip -j ARGS`; null if it fails or says nothing.
-pub fn ip(args: &[&str]) -> Value {
-    let output = Command::new("ip").arg("-j").args(args).output().expect("run ip");
-    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
-}
-
-/// Path of a new namespace.
-pub fn netns(name: &str) -> String {
-    ip(&["netns", "add", name]);
-    format!("/run/netns/{name}")
-}
-
-/// MAC and global addresses of an interface; none: there is no such interface.
-pub fn interface(netns: &str, ifname: &str) -> Option<(String, Vec<String>)> {
-    let links = ip(&["-n", netns.trim_start_matches("/run/netns/"), "addr"]);
-    let link = links.as_array()?.iter().find(|link| link["ifname"] == ifname)?.clone();
-    let all = link["addr_info"].as_array().cloned().unwrap_or_default();
-    let global = all.iter().filter(|address| address["scope"] == "global");
-    let global = global.map(|a| format!("{}/{}", a["local"].as_str().unwrap_or(""), a["prefixlen"]));
-    Some((link["address"].as_str().unwrap_or("").to_owned(), global.collect()))
+    crate::alone::world(|w| {
+        std::os::unix::fs::symlink(PROGRAM, "/run/netavark").expect("the link that Podman finds");
+        test(w);
+    });
 }
 
 /// What a sandbox is told when it asks `server` for `name`.
@@ -128,13 +28,6 @@ pub fn dig(netns: &str, server: &str, name: &str) -> String {
     let args = ["netns", "exec", name_of, "dig", "+short", "+tries=1", "+time=3", &server, name];
     let output = Command::new("ip").args(args).output().expect("run dig");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// Names of the daemon's sandboxes or networks.
-pub fn names(noun: &str) -> Vec<String> {
-    let output = Command::new(PROGRAM).args([noun, "ls", "--format", "json"]).output().expect("run pontoon");
-    let list: Value = serde_json::from_slice(&output.stdout).expect("a list");
-    list.as_array().expect("a list").iter().map(|it| it["name"].as_str().unwrap_or("").to_owned()).collect()
 }
 
 /// What podman 4.3.1 wrote.

@@ -20,6 +20,7 @@ pub mod nft;
 mod observe;
 pub mod privileges;
 mod process;
+pub mod prompt;
 pub mod sysctl;
 mod tidy_up;
 pub mod traffic;

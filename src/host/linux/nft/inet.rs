@@ -2,7 +2,7 @@
 //! ports are elements of its sets.
 //!
 //! It is reference/nft-layout.md section 2 rule by rule; the text in nft's words is `layout/inet.nft`, against which
-//! it is tested. Differences: bridges of other engines pass `others`; both last lines of defence stand in `forward` (sealed, then every bridge of ours), and
+//! it is tested. Differences: bridges of other engines pass `others`; gateway addresses are closed from outside (`input`); both last lines of defence stand in `forward` (sealed, then every bridge of ours), and
 //! `outward` asks whether the DNAT bit is unset, where `ct status != dnat` asks whether it is not the only one.
 use super::{
     abi::{INET, IPV4, IPV6},
@@ -18,12 +18,14 @@ use crate::model::kernel::LINK_GROUP;
 const DNAT: u32 = 0x20;
 const STATE_INVALID: u32 = 1;
 const STATE_KNOWN: u32 = 2 | 4;
+const STATE_NEW: u32 = 8;
 /// RTN_LOCAL; linux/rtnetlink.h.
 const LOCAL: u32 = 2;
 const FIB_SADDR: u32 = 1;
 const FIB_DADDR: u32 = 2;
 const FIB_IIF: u32 = 8;
 const FIB_PRESENT: u32 = 32;
+const LO: [u8; 16] = *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The first byte of 127.0.0.0/8 is all of its prefix.
 const IP_SADDR_8: Load = header(NETWORK, 12, 1);
@@ -79,11 +81,9 @@ fn chains() -> Vec<Chain> {
 
 /// What comes from a wire but claims loopback, or another network's source.
 fn raw() -> Vec<Rule> {
-    let mut lo = [0; 16];
-    lo[..2].copy_from_slice(b"lo");
     vec![
-        rule("raw").differs(IIFNAME, &lo).v4().is(IP_DADDR_8, &[127]).counted_drop(),
-        rule("raw").differs(IIFNAME, &lo).v6().is(IP6_DADDR, &LOOPBACK6).counted_drop(),
+        rule("raw").differs(IIFNAME, &LO).v4().is(IP_DADDR_8, &[127]).counted_drop(),
+        rule("raw").differs(IIFNAME, &LO).v6().is(IP6_DADDR, &LOOPBACK6).counted_drop(),
         rule("raw").within(&[NFPROTO, IIFNAME], Set::Strict).is(ROUTE_BACK_IIF, &[0; 4]).counted_drop(),
     ]
 }
@@ -196,9 +196,16 @@ fn forward() -> Vec<Rule> {
 /// `input` and `postrouting`.
 fn ends(mark: u32) -> Vec<Rule> {
     let last = || rule("postrouting");
+    // Linux answers for every address of the host on every interface: a neighbour who routes to a gateway address would
+    // reach what the host serves to its sandboxes alone.
+    let from_outside = |to: Rule| {
+        to.differs(IIFNAME, &LO).not_within(&[IIFNAME], Set::Net).any_bit(CT_STATE, STATE_NEW).counted_drop()
+    };
     let bits = mark.to_ne_bytes();
     vec![
         rule("input").within(&[IIFNAME], Set::Sealed).listed(DADDR_TYPE_IIF, &HERE, true).counted_drop(),
+        from_outside(rule("input").v4().within(&[IP_DADDR], Set::Gateway4)),
+        from_outside(rule("input").v6().within(&[IP6_DADDR], Set::Gateway6)),
         last()
             .masked(MARK, &bits, &bits)
             .any_bit(CT_STATUS, DNAT)

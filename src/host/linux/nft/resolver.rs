@@ -46,7 +46,7 @@ pub fn install_resolver(port: u16) -> Result<()> {
 }
 
 /// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine. What it returns is a
-/// socket whose closing waits 15 ms for the kernel: let another thread drop it.
+/// socket whose closing waits 15 ms for the kernel and holds others up: let another thread drop it, later.
 pub fn remove_resolver() -> Result<impl Send + 'static> {
     let mut socket = Socket::open()?;
     if table_notes(&mut socket, IPV4, NAME)?.is_none() {
