@@ -51,7 +51,7 @@ impl Drift {
         // Kills and starts: what a start puts right is no measure of a repair.
         let epoch = || (tally.kills.load(Relaxed), tally.stops.load(Relaxed));
         while !over.load(Relaxed) {
-            std::thread::sleep(Duration::from_millis(dice.below(1500)));
+            std::thread::sleep(Duration::from_millis(500 + dice.below(2500)));
             let fault = &self.faults[dice.below(self.faults.len() as u64) as usize];
             let judge = || fault.judge.0.try_run("sh", &["-c", &fault.judge.1]);
             let (open, before) = (gate.read(), judge());

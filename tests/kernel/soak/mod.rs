@@ -116,7 +116,9 @@ impl Cast {
     }
 
     fn kill_and_judge(&self, w: &World, dice: &mut Dice) {
-        thread::sleep(Duration::from_millis(dice.below(250)));
+        // Mostly in the middle of its first work; now and then it lives long enough for a command to be run.
+        let life = if dice.below(5) == 0 { 2000 } else { 250 };
+        thread::sleep(Duration::from_millis(dice.below(life)));
         // Now and then in order: then somebody else answers names until the next start.
         match dice.below(8) {
             0 => {

@@ -102,7 +102,7 @@ impl Witness {
         self.repeat("LAN through the published port", over, tally, || match talk(&mut stream) {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset && drift::wanted() => {
                 one_more(&tally.cuts);
-                patiently(|| Ok(stream = greeted(to)?)).map_err(told)
+                patiently(|| greeted(to).map(|anew| stream = anew)).map_err(told)
             }
             done => done.map_err(told),
         });
