@@ -251,6 +251,7 @@ fn is_swept(op: &Op) -> bool {
                 | Item::Element(_)
                 | Item::Bridge(_)
                 | Item::Routes(_)
+                | Item::Shaper(_)
         ),
         Op::Change(..) | Op::Remove(_) => false,
     }

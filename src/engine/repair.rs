@@ -11,7 +11,10 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     host::{Applied, Extent, Suspect},
-    model::kernel::{Item, Op},
+    model::{
+        Id,
+        kernel::{Item, Op},
+    },
     plan,
 };
 use std::{
@@ -124,7 +127,8 @@ pub(super) fn reconcile(
     let mut ops = plan::diff::diff(found, wanted);
     // Its runtime has it, or has let it go with its namespace: a second one would lie on the host for ever.
     let handed = |op: &Op| matches!(op, Op::Add(Item::Link(link)) if link.kind.is_handed());
-    ops.retain(|op| keep(op) && !handed(op));
+    let gone: BTreeSet<Id> = ops.iter().filter(|op| handed(op)).filter_map(endpoint).collect();
+    ops.retain(|op| keep(op) && !handed(op) && !endpoint(op).is_some_and(|seat| gone.contains(&seat)));
     let applied = match writer.host.apply(&ops) {
         Ok(applied) => vec![applied],
         Err(error) => {
@@ -139,6 +143,15 @@ pub(super) fn reconcile(
         }
     }
     Ok(Done { ops, rebuilt })
+}
+
+/// Whose link or limits are to be made.
+fn endpoint(op: &Op) -> Option<Id> {
+    match op {
+        Op::Add(Item::Link(link)) => Some(link.endpoint),
+        Op::Add(Item::Shaper(shaper)) => Some(shaper.endpoint),
+        _ => None,
+    }
 }
 
 fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<Applied> {
@@ -193,6 +206,7 @@ fn about(view: &View, ops: &[Op]) -> Option<(&'static str, String, String)> {
             Item::Bridge(bridge) => drop(networks.insert(bridge.network)),
             Item::Link(link) => drop(sandboxes.insert(link.sandbox)),
             Item::Routes(routes) => drop(sandboxes.insert(routes.sandbox)),
+            Item::Shaper(shaper) => drop(sandboxes.insert(shaper.sandbox)),
             _ => return None,
         }
     }

@@ -24,14 +24,19 @@ pub(super) fn wanted(view: &View, strict: bool, suspects: &BTreeMap<Suspect, Str
             Suspect::Bridge(network) => items.extend(bridge_and_ports(view, *network)),
             Suspect::Link(endpoint) => {
                 let sandbox = view.seated(*endpoint).into_iter();
-                let inside =
-                    |item: &Item| matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_));
+                let inside = |item: &Item| {
+                    matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_) | Item::Shaper(_))
+                };
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, strict)).filter(inside));
             }
             Suspect::Port(endpoint) => {
                 let sandbox = view.seated(*endpoint).into_iter();
-                let links = sandbox.flat_map(|sandbox| plan::sandbox::links(sandbox, view));
-                items.extend(links.filter(|link| link.endpoint == *endpoint).map(Item::Link));
+                let port = |item: &Item| match item {
+                    Item::Link(link) => link.endpoint == *endpoint,
+                    Item::Shaper(shaper) => shaper.endpoint == *endpoint,
+                    _ => false,
+                };
+                items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, strict)).filter(port));
             }
             _ => {}
         }
@@ -46,7 +51,9 @@ fn concerns(suspect: &Suspect, item: &Item) -> bool {
         Suspect::Forwarding => matches!(item, Item::Forwarding(_)),
         Suspect::Mounts => matches!(item, Item::VolumeMount(_)),
         Suspect::Ports => matches!(item, Item::Link(_)),
-        Suspect::Lost => matches!(item, Item::Link(_) | Item::Bridge(_) | Item::Forwarding(_)),
+        Suspect::Lost => {
+            matches!(item, Item::Link(_) | Item::Shaper(_) | Item::Bridge(_) | Item::Forwarding(_))
+        }
         Suspect::Everything | Suspect::Told | Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_) => {
             false
         }

@@ -6,6 +6,7 @@ mod world;
 
 mod api;
 mod attach;
+mod bandwidth;
 mod clients;
 mod cost;
 mod cost_waits;

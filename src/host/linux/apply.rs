@@ -5,7 +5,7 @@ use super::{
     forwarding,
     kernel::Linux,
     mend, namespace,
-    netlink::{bridge, parent, veth},
+    netlink::{bridge, parent, shape, veth},
     nft::{self, Filter},
     tidy_up::{Chore, forwarding_note},
 };
@@ -14,7 +14,7 @@ use crate::{
     host::{Applied, Leaving},
     model::{
         Family, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver},
+        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver, Shaper},
     },
 };
 use std::{net::IpAddr, os::fd::AsFd};
@@ -109,6 +109,12 @@ fn single(linux: &mut Linux, op: &Op, all: &[Op], applied: &mut Applied) -> Resu
             bridge::change(&mut linux.route, &linux.instance, before, after)
         }
         Op::Change(_, Item::Hold(hold)) => linux.holds.hold(hold),
+        Op::Change(_, Item::Shaper(after)) => {
+            if after.egress.is_none() {
+                bury_queue(linux, after, applied)?;
+            }
+            add(linux, &Item::Shaper(after.clone()))
+        }
         Op::Change(before, after) => {
             remove(linux, before, all, applied)?;
             add(linux, after)
@@ -126,6 +132,7 @@ fn add(linux: &mut Linux, item: &Item) -> Result<()> {
             linux.volumes.mount(mount)
         }
         Item::Hold(hold) => linux.holds.hold(hold),
+        Item::Shaper(shaper) => shape::put(&mut linux.route, &linux.instance, shaper),
         Item::Bridge(wanted) => {
             linux.hairpin = super::kernel::br_netfilter();
             mend::bridge(linux, wanted)
@@ -177,6 +184,15 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
         }
         Item::Bridge(gone) => remove_bridge(linux, gone, applied),
         Item::Link(link) => remove_link(linux, link, all, applied),
+        Item::Shaper(gone) => {
+            // With the host end its limits go.
+            let with_it =
+                |op: &Op| matches!(op, Op::Remove(Item::Link(link)) if link.endpoint == gone.endpoint);
+            if !all.iter().any(with_it) {
+                shape::take(&mut linux.route, &gone.endpoint)?;
+            }
+            bury_queue(linux, gone, applied)
+        }
         Item::Resolver(gone) => {
             linux.resolving.remove(&gone.sandbox);
             let theirs = !all.iter().any(
@@ -203,6 +219,12 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
             tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone")
         }
     }
+    Ok(())
+}
+
+fn bury_queue(linux: &mut Linux, gone: &Shaper, applied: &mut Applied) -> Result<()> {
+    let left = shape::left(&mut linux.route, &linux.instance, &gone.endpoint)?;
+    applied.leaving.extend(left.map(|(index, name)| Leaving { index, name }));
     Ok(())
 }
 

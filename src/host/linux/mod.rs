@@ -21,6 +21,7 @@ mod observe;
 pub mod privileges;
 mod process;
 pub mod prompt;
+pub mod shaped;
 pub mod sysctl;
 mod tidy_up;
 pub mod traffic;

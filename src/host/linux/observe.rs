@@ -5,6 +5,7 @@ use super::{
     netlink::{
         self, Route,
         observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen, Seen},
+        shape,
     },
     tidy_up::forwarding_note,
 };
@@ -15,8 +16,8 @@ use crate::{
         Family, Id, IfName, Mac,
         address::Cidr,
         kernel::{
-            Bridge, Element, Item, Key, LINK_GROUP, Link, LinkKind, Namespace, Route as Wish, Routes,
-            VolumeMount,
+            Bridge, Element, Item, Key, LINK_GROUP, Link, LinkKind, Namespace, Route as Wish, Routes, Shaper,
+            VolumeMount, host_end, queue,
         },
     },
 };
@@ -44,6 +45,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Vec
     found.extend(bridges(&seen.bridges, wanted));
     found.extend(insides(linux, &ends, wanted)?);
     found.extend(outsides(&ends, wanted));
+    found.extend(shapers(&mut linux.route, &seen, wanted)?);
     if extent == Extent::All {
         found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
         found.extend(forgotten_namespaces(linux, wanted));
@@ -72,6 +74,7 @@ fn host(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Seen> {
                 let bridge = link.kind.bridge().map(|(bridge, _)| bridge.clone());
                 names.extend(bridge.into_iter().flat_map(|bridge| [link.host_name(), bridge]));
             }
+            Item::Shaper(shaper) => names.extend([host_end(&shaper.endpoint), queue(&shaper.endpoint)]),
             _ => {}
         }
     }
@@ -229,6 +232,32 @@ fn outsides(ends: &Ends<'_>, wanted: &[Item]) -> Vec<Item> {
         _ => None,
     });
     links.filter_map(|link| found_link(link, ends, None)).map(Item::Link).collect()
+}
+
+/// Limits of host ends that are to have some, and devices of ours that nobody wants.
+fn shapers(route: &mut Route, seen: &Seen, wanted: &[Item]) -> Result<Vec<Item>> {
+    let mut queues: HashMap<Id, (u32, bool)> =
+        seen.queues.iter().map(|(endpoint, index, up)| (*endpoint, (*index, *up))).collect();
+    let mut found = Vec::new();
+    let some = wanted.iter().any(|item| matches!(item, Item::Shaper(_)));
+    let buckets = if some { shape::buckets(route)? } else { HashMap::new() };
+    for item in wanted {
+        let Item::Shaper(wish) = item else { continue };
+        let queue = queues.remove(&wish.endpoint);
+        let end = seen.ends.iter().find(|end| end.endpoint == wish.endpoint);
+        let through = queue.filter(|(_, up)| *up).map(|(index, _)| index);
+        let (ingress, egress) = match end {
+            Some(end) => shape::look(route, &buckets, end.index, through)?,
+            None => (None, None),
+        };
+        if ingress.is_some() || egress.is_some() || queue.is_some() {
+            found.push(Item::Shaper(Shaper { ingress, egress, ..wish.clone() }));
+        }
+    }
+    let stranger =
+        |endpoint| Item::Shaper(Shaper { endpoint, sandbox: endpoint, ingress: None, egress: None });
+    found.extend(queues.into_keys().map(stranger));
+    Ok(found)
 }
 
 /// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its bridge if the

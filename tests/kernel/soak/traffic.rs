@@ -94,13 +94,14 @@ impl Witness {
     }
 
     /// One connection through the published port, for ever. Whoever flushes the whole ruleset takes the kernel's
-    /// translation away with it, and what arrives in that moment is reset: then, and only then, another one is opened.
+    /// translation away with it; whose packet comes in that moment, either end's, is answered by a reset, and the other end
+    /// may hear of it as an end of file. Then, and only then, another one is opened.
     fn published(&self, over: &AtomicBool, tally: &Tally) {
         let to = "192.0.2.1:8080";
         let mut stream = greeted(to).expect("a first connection");
         let told = |error: std::io::Error| error.to_string();
         self.repeat("LAN through the published port", over, tally, || match talk(&mut stream) {
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset && drift::wanted() => {
+            Err(error) if drift::wanted() && was_cut(&error) => {
                 one_more(&tally.cuts);
                 patiently(|| greeted(to).map(|anew| stream = anew)).map_err(told)
             }
@@ -140,6 +141,11 @@ impl Witness {
     pub fn slowest(&self) -> (Duration, &'static str) {
         *self.slowest.lock().expect("lock")
     }
+}
+
+fn was_cut(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | UnexpectedEof | BrokenPipe)
 }
 
 fn talk(stream: &mut TcpStream) -> std::io::Result<()> {

@@ -6,6 +6,7 @@ use crate::model::Id;
 pub enum Mark {
     Network(Id),
     Endpoint(Id),
+    Shaper(Id),
 }
 
 impl Mark {
@@ -14,6 +15,7 @@ impl Mark {
         match self {
             Mark::Network(id) => format!("pontoon/{instance}/network/{id}"),
             Mark::Endpoint(id) => format!("pontoon/{instance}/endpoint/{id}"),
+            Mark::Shaper(id) => format!("pontoon/{instance}/shaper/{id}"),
         }
     }
     /// The mark in an alias of this instance.
@@ -24,6 +26,7 @@ impl Mark {
         match noun {
             "network" => Some(Mark::Network(id)),
             "endpoint" => Some(Mark::Endpoint(id)),
+            "shaper" => Some(Mark::Shaper(id)),
             _ => None,
         }
     }

@@ -26,6 +26,8 @@ use std::{
 pub struct Seen {
     pub bridges: Vec<BridgeSeen>,
     pub ends: Vec<EndSeen>,
+    /// Devices through which sandboxes send: endpoint, index, up.
+    pub queues: Vec<(crate::model::Id, u32, bool)>,
     /// What is written down on the host: index of the bridge, address, MAC.
     pub neighbours: HashSet<(u32, IpAddr, Mac)>,
 }
@@ -123,6 +125,7 @@ fn seen(route: &mut Route, instance: &str, links: Vec<LinkSeen>) -> Result<Seen>
                 isolated: link.isolated,
                 hairpin: link.hairpin,
             }),
+            Some(Mark::Shaper(endpoint)) => seen.queues.push((endpoint, link.index, link.up)),
             None => {}
         }
     }

@@ -147,7 +147,9 @@ impl Shared {
 pub(super) fn choose_group(route: &mut Route, instance: &str) -> Result<u32> {
     let links = observe::links(route)?;
     let ours = |alias: &Option<String>| {
-        alias.as_deref().is_some_and(|a| matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_))))
+        alias
+            .as_deref()
+            .is_some_and(|a| matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_) | Mark::Shaper(_))))
     };
     // FNV-1a (RFC 9923), 28 bits of it, below 0x60000000 and far from LINK_GROUP.
     let hash = instance.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
