@@ -24,7 +24,7 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
-            lock_holder, privileges, prompt,
+            lock_holder, memory, privileges, prompt,
         },
     },
     ipam::Ephemeral,
@@ -203,6 +203,7 @@ async fn serve(
     let serving = tokio::spawn(api::serve(listener, doorways, stopped));
     tracing::info!(socket = %config.socket.display(), instance = config.instance, "ready");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    memory::give_back();
     let idle = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,

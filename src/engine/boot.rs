@@ -119,8 +119,8 @@ fn load(writer: &mut Writer, contents: Contents, boot: &str) -> Vec<(Arc<Sandbox
 /// Interfaces of the host, if some were handed over: they end with what they were handed to, and are never made twice.
 fn handed_over(writer: &mut Writer, sandboxes: &[Sandbox]) -> Option<HashSet<IfName>> {
     let handed = sandboxes.iter().any(|sandbox| sandbox.netns == Netns::Handed);
-    let facts = handed.then(|| writer.host.facts()).and_then(Result::ok)?;
-    Some(facts.interfaces.into_iter().collect())
+    let interfaces = handed.then(|| writer.host.interfaces()).and_then(Result::ok)?;
+    Some(interfaces.into_iter().collect())
 }
 
 /// Within this time a runtime fetches what was handed to it; what lies on the host later it has put back.

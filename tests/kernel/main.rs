@@ -9,6 +9,7 @@ mod attach;
 mod bandwidth;
 mod clients;
 mod cost;
+mod cost_house;
 mod cost_waits;
 mod drift;
 mod exhausted;

@@ -21,6 +21,7 @@ use std::{net::IpAddr, os::fd::AsFd};
 
 pub fn apply(linux: &mut Linux, ops: &[Op]) -> Result<Applied> {
     let mut applied = Applied::default();
+    linux.reaper.stand_back();
     elements_apart(linux, ops, &mut applied)?;
     forget_flows(linux, ops);
     Ok(applied)
@@ -213,7 +214,12 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
     let Some(seen) = linux.route.link(&gone.name)? else { return Ok(()) };
     let mark = super::netlink::mark::Mark::Network(gone.network).alias(&linux.instance);
     match seen.alias.as_deref() == Some(mark.as_str()) {
-        true => applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() }),
+        true => {
+            if let Err(error) = linux.reaper.retire(&mut linux.route, gone.network, &seen) {
+                tracing::debug!(bridge = %gone.name, %error, "not out of the way: its removal waits for its end");
+                applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() });
+            }
+        }
         // Not ours, or not any more: never touched.
         false => {
             tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone")

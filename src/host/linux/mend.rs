@@ -84,7 +84,8 @@ fn dress(linux: &Linux, link: &Link) -> Result<()> {
     linux.home.enter(namespace.as_fd(), || furnish(&visit))?
 }
 
-fn held(linux: &Linux, sandbox: Id) -> Result<OwnedFd> {
+/// The sandbox's namespace, which we hold open.
+pub fn held(linux: &Linux, sandbox: Id) -> Result<OwnedFd> {
     let gone = || Error::not_found(format!("the namespace of sandbox {} is not open", sandbox.short()));
     let namespaces = linux.namespaces.lock();
     let namespace = namespaces.get(&sandbox).ok_or_else(gone)?;

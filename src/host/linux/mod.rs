@@ -13,6 +13,7 @@ pub mod hold;
 pub mod inside;
 mod kernel;
 pub mod launch;
+pub mod memory;
 mod mend;
 pub mod namespace;
 pub mod netlink;

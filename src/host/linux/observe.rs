@@ -2,6 +2,7 @@
 use super::{
     forwarding,
     kernel::{Linux, br_netfilter, bridged_packets_are_filtered},
+    namespace::{self, Home},
     netlink::{
         self, Route,
         observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen, Seen},
@@ -192,29 +193,45 @@ fn insides(linux: &Linux, ends: &Ends<'_>, wanted: &[Item]) -> Result<Vec<Item>>
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    for item in wanted {
-        let Item::Namespace(namespace) = item else { continue };
-        let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
-        let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
-        let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+    let namespaces: Vec<&Namespace> = wanted
+        .iter()
+        .filter_map(|item| if let Item::Namespace(namespace) = item { Some(namespace) } else { None })
+        .collect();
+    let looks = namespace::tour(&linux.home, &namespaces, |home, namespace| {
         let promised = links.get(&namespace.sandbox).map_or(&[][..], Vec::as_slice);
-        // A link that is made anew takes its routes with it.
-        let mut passing: HashSet<&IfName> = HashSet::new();
-        for link in promised {
-            let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            let seen = found_link(link, ends, Some(interface));
-            passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
-            found.extend(seen.map(Item::Link));
-        }
-        if let Some(wish) = routes.get(&namespace.sandbox) {
-            let lasting: Vec<&DefaultSeen> = defaults
-                .iter()
-                .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
-                .collect();
-            let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
-            found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
-        }
+        look_inside(home, ends, namespace, promised, routes.get(&namespace.sandbox).copied())
+    });
+    let found: Result<Vec<Vec<Item>>> = looks.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// What is there of a sandbox's promised links and default routes.
+fn look_inside(
+    home: &Home,
+    ends: &Ends<'_>,
+    namespace: &Namespace,
+    promised: &[&Link],
+    wish: Option<&Routes>,
+) -> Result<Vec<Item>> {
+    let Ok(fd) = namespace::open(&namespace.path, home) else { return Ok(Vec::new()) };
+    let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
+    let (interfaces, defaults) = home.enter(fd.as_fd(), look)??;
+    let mut found = Vec::new();
+    // A link that is made anew takes its routes with it.
+    let mut passing: HashSet<&IfName> = HashSet::new();
+    for link in promised {
+        let interface = interfaces.iter().find(|interface| interface.name == link.name);
+        let seen = found_link(link, ends, Some(interface));
+        passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
+        found.extend(seen.map(Item::Link));
+    }
+    if let Some(wish) = wish {
+        let lasting: Vec<&DefaultSeen> = defaults
+            .iter()
+            .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
+            .collect();
+        let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
+        found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
     }
     Ok(found)
 }
