@@ -6,8 +6,10 @@ mod world;
 
 mod api;
 mod attach;
+mod bandwidth;
 mod clients;
 mod cost;
+mod cost_house;
 mod cost_waits;
 mod drift;
 mod exhausted;
