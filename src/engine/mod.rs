@@ -39,6 +39,7 @@ mod reservation;
 mod reserved;
 mod sandbox;
 mod undo;
+mod update;
 mod view;
 mod volume;
 mod writer;
