@@ -90,7 +90,7 @@ impl Leases {
     /// Gives out the next free address from `first` to `last`, which lie in the subnet. `Exhausted` if none is left there.
     pub fn take_within(&mut self, network: &str, first: IpAddr, last: IpAddr) -> Result<IpAddr> {
         let (from, to) = (number(first), number(last));
-        let begin = self.cursor.clamp(from, to);
+        let begin = if (from..=to).contains(&self.cursor) { self.cursor } else { from };
         let found = self.busy.first_gap(begin, to).or_else(|| self.busy.first_gap(from, to));
         let n = found.ok_or_else(|| {
             Error::exhausted(format!("network {network} has no free address left from {first} to {last}"))
