@@ -6,12 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{
-        Name, Reply, Sandbox,
-        command::SandboxUpdate,
-        reply::Removed,
-        sandbox::Netns,
-    },
+    model::{Name, Reply, Sandbox, command::SandboxUpdate, reply::Removed, sandbox::Netns},
 };
 use std::sync::Arc;
 
@@ -28,7 +23,8 @@ pub fn update(state: &mut State, world: &World<'_>, request: &SandboxUpdate) -> 
     for (network, labels) in &request.seat_labels {
         let network = state.view.find_network(network)?;
         let seat = after.endpoints.iter_mut().find(|seat| seat.network == network.id);
-        let none = || Error::not_found(format!("sandbox {} has no seat in network {}", before.name, network.name));
+        let none =
+            || Error::not_found(format!("sandbox {} has no seat in network {}", before.name, network.name));
         seat.ok_or_else(none)?.labels.clone_from(labels);
     }
     let reply = Reply::Removed(Removed { name: after.name.to_string(), warnings: Vec::new() });

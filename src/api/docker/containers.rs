@@ -86,7 +86,8 @@ pub async fn rename(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Resu
             "Error when allocating new name: Invalid container name (/{name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )));
     }
-    let request = SandboxUpdate { name: sandbox.id.to_string(), rename: Some(name.to_owned()), ..Default::default() };
+    let request =
+        SandboxUpdate { name: sandbox.id.to_string(), rename: Some(name.to_owned()), ..Default::default() };
     doorways.run(Command::SandboxUpdate(request)).await.map_err(|error| match error.kind {
         Kind::Conflict => {
             let holder = view.sandbox_named(name).map(|other| other.id.to_string()).unwrap_or_default();

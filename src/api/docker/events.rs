@@ -154,7 +154,9 @@ fn attributes(event: &Event, views: &[&Arc<View>]) -> Value {
         "sandbox" => container(event, views),
         _ => json!({ "name": event.name }),
     };
-    for (key, value) in event.attributes.iter().filter(|(key, _)| !matches!(key.as_str(), "sandbox" | "old_name")) {
+    for (key, value) in
+        event.attributes.iter().filter(|(key, _)| !matches!(key.as_str(), "sandbox" | "old_name"))
+    {
         all[key] = json!(value);
     }
     if event.object == "network"
