@@ -157,8 +157,12 @@ fn renaming() {
         assert_eq!(fine(w, "inspect -f {{.Name}} shop"), "/shop");
         assert!(fine(w, "ps --format {{.Names}}").lines().any(|name| name == "shop"));
         refused(w, "inspect web", "No such");
-        let events = fine(w, "events --since 1h --until 0s --filter container=shop --format {{json .}}");
-        let rename = events.lines().find(|line| line.contains("\"rename\"")).expect("an event");
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let events = fine(w, "events --since 1h --until 0s --filter container=shop --format {{.|json}}");
+        let rename = events
+            .lines()
+            .find(|line| line.contains("\"rename\""))
+            .unwrap_or_else(|| panic!("no event: {events}"));
         let rename: Value = serde_json::from_str(rename).expect("JSON");
         let attributes = &rename["Actor"]["Attributes"];
         assert_eq!(

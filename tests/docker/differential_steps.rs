@@ -354,7 +354,7 @@ pub const STEPS: &[(&str, &str, How)] = &[
     ("POST /v1.41/containers/box/rename?name=no/way", "", Same),
     ("POST /v1.41/containers/nothing/rename?name=box", "", Same),
     ("POST /v1.41/containers/box/rename?name=crate", "", Same),
-    ("GET /v1.41/containers/crate/json", "", Shape(&[])),
+    ("GET /v1.41/containers/crate/json", "", Shape(&["/NetworkSettings/Networks"])),
     ("GET /v1.41/containers/box/json", "", Same),
     ("POST /v1.41/containers/crate/rename?name=/box", "", Same),
     ("POST /v1.41/containers/nothing/start", "", Same),

@@ -20,43 +20,45 @@ fn names_follow_a_renaming() {
     let ports = json!([{"port": 80, "host_port": 8080}]);
     world.ok(
         "Sandbox.Create",
-        json!({"name": "a", "ports": ports, "networks": [{"network": "bridge", "aliases": ["www"]}]}),
+        json!({"name": "web", "ports": ports, "networks": [{"network": "bridge", "aliases": ["www"]}]}),
     );
-    world.ok("Sandbox.Create", json!({"name": "b"}));
-    let before = world.sandbox("a");
+    world.ok("Sandbox.Create", json!({"name": "other"}));
+    let before = world.sandbox("web");
     world.kernel.take_log();
-    world.ok("Sandbox.Update", json!({"name": "a", "rename": "c"}));
+    world.ok("Sandbox.Update", json!({"name": "web", "rename": "shop"}));
     assert!(world.kernel.take_log().is_empty(), "the kernel knows no names");
     for restarted in [false, true] {
         if restarted {
             world.kill();
             world.restart();
         }
-        assert!(!world.has_sandbox("a") && !finds(&world, "b", "a"));
-        assert!(finds(&world, "b", "c") && finds(&world, "b", "www"));
-        let after = world.sandbox("c");
+        assert!(!world.has_sandbox("web") && !finds(&world, "other", "web"));
+        assert!(finds(&world, "other", "shop") && finds(&world, "other", "www"));
+        let after = world.sandbox("shop");
         assert_eq!((after.id, &after.netns_path), (before.id, &before.netns_path));
         converged(&world);
     }
     // Somebody else may have the old name, and a namespace of his own.
-    world.ok("Sandbox.Create", json!({"name": "a"}));
-    assert_ne!(world.sandbox("a").netns_path, before.netns_path);
-    assert!(finds(&world, "b", "a"));
+    world.ok("Sandbox.Create", json!({"name": "web"}));
+    assert_ne!(world.sandbox("web").netns_path, before.netns_path);
+    assert!(finds(&world, "other", "web"));
     converged(&world);
     for (name, words) in [
-        ("b", "the name b is already in use by sandbox"),
+        ("other", "the name other is already in use by sandbox"),
         ("no spaces", "invalid name"),
         ("", "invalid name"),
     ] {
-        let said = world.refused("Sandbox.Update", json!({"name": "c", "rename": name}));
+        let said = world.refused("Sandbox.Update", json!({"name": "shop", "rename": name}));
         assert!(said.contains(words), "{name}: {said}");
     }
     let told = world.events().into_iter().find(|event| event.action == "rename").expect("an event");
-    assert_eq!((told.name.as_str(), told.attributes["old_name"].as_str()), ("c", "a"));
-    ["a", "b", "c"].map(|name| world.ok("Sandbox.Remove", json!({"name": name})));
+    assert_eq!((told.name.as_str(), told.attributes["old_name"].as_str()), ("shop", "web"));
+    for name in ["web", "other", "shop"] {
+        world.ok("Sandbox.Remove", json!({"name": name}));
+    }
     converged(&world);
-    world.ok("Sandbox.Create", json!({"name": "a"}));
-    assert_eq!(world.sandbox("a").netns_path, before.netns_path, "it is free again");
+    world.ok("Sandbox.Create", json!({"name": "web"}));
+    assert_eq!(world.sandbox("web").netns_path, before.netns_path, "it is free again");
 }
 
 #[test]
