@@ -21,6 +21,7 @@ use std::{net::IpAddr, os::fd::AsFd};
 
 pub fn apply(linux: &mut Linux, ops: &[Op]) -> Result<Applied> {
     let mut applied = Applied::default();
+    linux.reaper.stand_back();
     elements_apart(linux, ops, &mut applied)?;
     forget_flows(linux, ops);
     Ok(applied)
@@ -81,10 +82,13 @@ fn exchange(linux: &mut Linux, ops: &[Op]) -> Result<()> {
 }
 
 fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
-    let mut visits = Visits::default();
+    let (mut visits, mut mending) = (Visits::default(), Vec::new());
     for op in ops {
         match op {
-            Op::Change(Item::Link(before), Item::Link(after)) if !mend::link(linux, before, after)? => {
+            Op::Change(Item::Link(before), Item::Link(after)) if mend::mendable(before, after) => {
+                mending.push((before, after));
+            }
+            Op::Change(Item::Link(before), Item::Link(after)) => {
                 veth::remove(&mut linux.route, &before.host_name())?;
                 visits.link(after);
             }
@@ -95,6 +99,7 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
             _ => {}
         }
     }
+    mend::links(linux, &mending)?;
     attach::carry_out(linux, &visits, applied)
 }
 
@@ -209,7 +214,12 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
     let Some(seen) = linux.route.link(&gone.name)? else { return Ok(()) };
     let mark = super::netlink::mark::Mark::Network(gone.network).alias(&linux.instance);
     match seen.alias.as_deref() == Some(mark.as_str()) {
-        true => applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() }),
+        true => {
+            if let Err(error) = linux.reaper.retire(&mut linux.route, gone.network, &seen) {
+                tracing::debug!(bridge = %gone.name, %error, "not out of the way: its removal waits for its end");
+                applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() });
+            }
+        }
         // Not ours, or not any more: never touched.
         false => {
             tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone")

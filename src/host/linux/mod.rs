@@ -13,6 +13,7 @@ pub mod hold;
 pub mod inside;
 mod kernel;
 pub mod launch;
+pub mod memory;
 mod mend;
 pub mod namespace;
 pub mod netlink;
@@ -27,5 +28,5 @@ mod tidy_up;
 pub mod traffic;
 pub mod watch;
 
-pub use claim::{Claim, claim};
+pub use claim::{Claim, claim, lock_holder};
 pub use kernel::{Adopted, Linux, MountVolumes, Sockets};

@@ -2,6 +2,7 @@
 use super::{
     forwarding,
     kernel::{Linux, br_netfilter, bridged_packets_are_filtered},
+    namespace::{self, Home},
     netlink::{
         self, Route,
         observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen, Seen},
@@ -126,12 +127,16 @@ impl<'a> Ends<'a> {
     /// Is this end as `wish` wants it?
     fn fits(&self, wish: &Link, end: &EndSeen) -> bool {
         let Some((bridge, isolated)) = wish.kind.bridge() else { return true };
-        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
         end.up
             && end.bridge.as_ref() == Some(bridge)
             && end.isolated == (isolated && !self.filtered)
             && end.hairpin == self.hairpin
-            && addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
+    }
+
+    /// Does the bridge know its addresses? One that goes down forgets them all.
+    fn remembers(&self, wish: &Link, end: &EndSeen) -> bool {
+        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
+        addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
     }
 }
 
@@ -188,29 +193,45 @@ fn insides(linux: &Linux, ends: &Ends<'_>, wanted: &[Item]) -> Result<Vec<Item>>
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    for item in wanted {
-        let Item::Namespace(namespace) = item else { continue };
-        let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
-        let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
-        let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+    let namespaces: Vec<&Namespace> = wanted
+        .iter()
+        .filter_map(|item| if let Item::Namespace(namespace) = item { Some(namespace) } else { None })
+        .collect();
+    let looks = namespace::tour(&linux.home, &namespaces, |home, namespace| {
         let promised = links.get(&namespace.sandbox).map_or(&[][..], Vec::as_slice);
-        // A link that is made anew takes its routes with it.
-        let mut passing: HashSet<&IfName> = HashSet::new();
-        for link in promised {
-            let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            let seen = found_link(link, ends, Some(interface));
-            passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
-            found.extend(seen.map(Item::Link));
-        }
-        if let Some(wish) = routes.get(&namespace.sandbox) {
-            let lasting: Vec<&DefaultSeen> = defaults
-                .iter()
-                .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
-                .collect();
-            let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
-            found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
-        }
+        look_inside(home, ends, namespace, promised, routes.get(&namespace.sandbox).copied())
+    });
+    let found: Result<Vec<Vec<Item>>> = looks.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// What is there of a sandbox's promised links and default routes.
+fn look_inside(
+    home: &Home,
+    ends: &Ends<'_>,
+    namespace: &Namespace,
+    promised: &[&Link],
+    wish: Option<&Routes>,
+) -> Result<Vec<Item>> {
+    let Ok(fd) = namespace::open(&namespace.path, home) else { return Ok(Vec::new()) };
+    let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
+    let (interfaces, defaults) = home.enter(fd.as_fd(), look)??;
+    let mut found = Vec::new();
+    // A link that is made anew takes its routes with it.
+    let mut passing: HashSet<&IfName> = HashSet::new();
+    for link in promised {
+        let interface = interfaces.iter().find(|interface| interface.name == link.name);
+        let seen = found_link(link, ends, Some(interface));
+        passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
+        found.extend(seen.map(Item::Link));
+    }
+    if let Some(wish) = wish {
+        let lasting: Vec<&DefaultSeen> = defaults
+            .iter()
+            .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
+            .collect();
+        let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
+        found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
     }
     Ok(found)
 }
@@ -256,14 +277,17 @@ fn shapers(route: &mut Route, seen: &Seen, wanted: &[Item]) -> Result<Vec<Item>>
     Ok(found)
 }
 
-/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its kind if the
-/// host's side is wrong, in its addresses (or MTU) if the sandbox's is, in its name if it has to be made anew.
+/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its bridge if the
+/// host's side is wrong, in its isolation if only what the bridge should know is missing, in its addresses (or MTU) if the
+/// sandbox's side is wrong, in its name if it has to be made anew.
 fn found_link(wish: &Link, ends: &Ends<'_>, inside: Option<Option<&InsideSeen>>) -> Option<Link> {
     let mut found = wish.clone();
-    if let LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } = &mut found.kind {
+    if let LinkKind::Veth { bridge, isolated } | LinkKind::Handed { bridge, isolated } = &mut found.kind {
         let end = ends.by_endpoint.get(&wish.endpoint)?;
         if !ends.fits(wish, end) {
             *bridge = wish.host_name();
+        } else if !ends.remembers(wish, end) {
+            *isolated = !*isolated;
         }
     }
     match (inside, &wish.kind) {

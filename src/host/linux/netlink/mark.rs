@@ -32,6 +32,19 @@ impl Mark {
     }
 }
 
+/// The alias of a bridge that is out of the way and waits for its deletion: no `Mark`, so that nobody takes it for the
+/// network's.
+pub(super) fn gone(network: Id, instance: &str) -> String {
+    format!("pontoon/{instance}/gone/{network}")
+}
+
+/// Is this the alias of such a bridge of this instance?
+pub(super) fn is_gone(alias: &str, instance: &str) -> bool {
+    let rest = alias.strip_prefix("pontoon/").and_then(|rest| rest.strip_prefix(instance));
+    let id = rest.and_then(|rest| rest.strip_prefix("/gone/"));
+    id.is_some_and(|id| Id::parse(id).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
