@@ -4,7 +4,8 @@ use crate::{
     error::{Error, Result},
     ipam::{Leases, PortTable, Taken},
     model::{
-        Id, Name, Network, Sandbox, network::Pool, port::Holder, reservation::Reservation, sandbox::Netns,
+        Id, Name, Network, Sandbox, command::AddressRange, network::Pool, port::Holder,
+        reservation::Reservation, sandbox::Netns,
     },
 };
 use std::{
@@ -65,6 +66,19 @@ impl Books {
             })
         };
         pool.ok_or_else(none)?.take(network.name.as_str(), wanted)
+    }
+
+    /// Gives out the next free address of a part of a pool.
+    pub fn take_within(&mut self, network: &Network, range: &AddressRange) -> Result<IpAddr> {
+        let (name, first, last) = (network.name.as_str(), range.first(), range.last());
+        let holds = |pool: &&Pool| pool.subnet.contains_subnet(&range.subnet);
+        if let Some(reservation) = network.pools.iter().find(holds).and_then(|pool| pool.reservation) {
+            return self.reserved(reservation)?.seat_within(name, first, last);
+        }
+        let mut pools = self.leases.get_mut(&network.id).into_iter().flatten();
+        let pool = pools.find(|pool| pool.subnet().contains_subnet(&range.subnet));
+        let none = || Error::invalid(format!("range {} is in no subnet of network {name}", range.subnet));
+        pool.ok_or_else(none)?.take_within(name, first, last)
     }
 
     /// Takes an address back.

@@ -110,8 +110,13 @@ fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
     let wanted = if request.networks.is_empty() { &default[..] } else { &request.networks };
     let mut networks = Vec::new();
     for request in wanted {
+        let limited = |what: &str| match request.bandwidth.is_none() {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("the bandwidth of network {what} cannot be limited"))),
+        };
         if let Some(name) = shared_name(&request.network) {
             alone(&request.network)?;
+            limited(&request.network)?;
             let other = state.view.find_sandbox(name)?;
             return match other.netns {
                 Netns::Shared(id) => Ok(Place::Shared(id)),
@@ -124,10 +129,12 @@ fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
         match network.driver {
             Driver::Host => {
                 alone("host")?;
+                limited("host")?;
                 return Ok(Place::Host);
             }
             Driver::None => {
                 alone("none")?;
+                limited("none")?;
                 return Ok(Place::Own(Vec::new()));
             }
             Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => networks.push((network, request.clone())),
@@ -193,6 +200,9 @@ fn handed(request: &SandboxCreate, place: &Place) -> Result<Netns> {
 /// A namespace that we leave alone.
 fn leased(world: &mut World<'_>, request: &SandboxCreate, place: &Place) -> Result<Netns> {
     match (place, &request.netns) {
+        (Place::Own(networks), Some(_)) if networks.iter().any(|(_, seat)| !seat.bandwidth.is_none()) => {
+            Err(Error::invalid("leased addresses have no interface of ours whose bandwidth could be limited"))
+        }
         (Place::Own(_), Some(path)) if request.ports.is_empty() && path.is_absolute() => {
             Ok(Netns::Leased { path: path.clone(), inode: world.host.namespace(path)? })
         }

@@ -5,10 +5,10 @@ use super::{
     boot, change,
     decide::{Decision, State, World},
     ends::Ends,
+    fights::Repairs,
     network, ports,
     promises::Promises,
-    repair::{self, Repairs},
-    reservation, sandbox,
+    repair, reservation, sandbox,
     view::View,
     volume,
 };

@@ -9,16 +9,16 @@ use std::{
 
 /// What the thread that does the work was seen doing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Cost {
-    calls: BTreeMap<String, usize>,
+pub struct Cost {
+    pub calls: BTreeMap<String, usize>,
     /// Netlink messages sent.
-    sent: usize,
+    pub sent: usize,
     /// Bytes of all answers.
-    received: usize,
+    pub received: usize,
 }
 
 impl Cost {
-    fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.calls.values().sum()
     }
 }
@@ -72,7 +72,7 @@ impl Strace {
         fs::read_to_string(&self.log).expect("strace's log")
     }
 
-    fn end(self) -> Cost {
+    pub fn end(self) -> Cost {
         let mut cost = Cost::default();
         for line in self.log().lines() {
             let Some((call, _)) = line.split_once('(') else { continue };

@@ -6,12 +6,15 @@ mod world;
 
 mod api;
 mod attach;
+mod bandwidth;
 mod clients;
 mod cost;
+mod cost_house;
 mod cost_waits;
 mod drift;
 mod exhausted;
 mod first_packet;
+mod frames;
 mod handover;
 mod hostile;
 mod instances;

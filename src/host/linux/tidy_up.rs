@@ -78,9 +78,10 @@ pub fn forwarding_note(linux: &Linux, family: Family) -> PathBuf {
     })
 }
 
-/// Takes our tables away, and switches forwarding off if we switched it on.
+/// Takes our tables and the rest of removed bridges away, and switches forwarding off if we switched it on.
 pub fn leave(linux: &mut Linux) -> Result<()> {
     linux.left.store(true, std::sync::atomic::Ordering::Relaxed);
+    linux.reaper.clear(&mut linux.route)?;
     super::nft::Passage::open(&linux.instance)?.leave()?;
     for (family, key) in [(Family::V4, "ipv4/ip_forward"), (Family::V6, "ipv6/conf/all/forwarding")] {
         let note = forwarding_note(linux, family);

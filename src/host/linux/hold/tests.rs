@@ -155,7 +155,16 @@ fn awake(client: &UdpSocket) {
         client.recv(&mut [0; 2000]).is_ok()
     };
     (0..50).find(answered).expect("an answer within 5 s");
-    while client.recv(&mut [0; 2000]).is_ok() {}
+}
+
+/// The next answer that is none to `awake`: on a busy machine those come late.
+fn answer(client: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match client.recv(buffer)? {
+            3 => continue,
+            length => return Ok(length),
+        }
+    }
 }
 
 #[test]
@@ -185,12 +194,12 @@ fn datagrams_are_carried_and_answered_from_the_address_that_was_asked() {
             for n in 0..20_u8 {
                 client.send(&[n; 1200]).expect("send");
                 let mut buffer = [0; 2000];
-                assert_eq!(client.recv(&mut buffer).expect(address), 1200);
+                assert_eq!(answer(&client, &mut buffer).expect(address), 1200);
                 assert_eq!(buffer[0], n);
             }
         }
         holds.release(&key(&both));
-        for _ in 0..100 {
+        for _ in 0..1000 {
             if UdpSocket::bind("[::]:5353").is_ok() {
                 return;
             }
