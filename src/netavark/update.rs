@@ -33,8 +33,11 @@ pub fn update(network: &str, servers: &str) -> Result<()> {
     let filters = BTreeMap::from([("network".to_owned(), vec![found.id.to_string()])]);
     let sandboxes: Vec<SandboxInfo> = client.call(&Command::SandboxList(Filters { filters }))?;
     // It goes on past failures and tells the first.
-    let told = sandboxes.iter().map(|sandbox| tell(&client, sandbox, &found, &servers));
-    told.fold(Ok(()), |result, one| result.and(one))
+    let mut result = Ok(());
+    for sandbox in &sandboxes {
+        result = result.and(tell(&client, sandbox, &found, &servers));
+    }
+    result
 }
 
 fn tell(client: &Client, sandbox: &SandboxInfo, network: &NetworkInfo, servers: &[IpAddr]) -> Result<()> {
