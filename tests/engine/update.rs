@@ -27,6 +27,8 @@ fn names_follow_a_renaming() {
     world.kernel.take_log();
     world.ok("Sandbox.Update", json!({"name": "web", "rename": "shop"}));
     assert!(world.kernel.take_log().is_empty(), "the kernel knows no names");
+    let told = world.events().into_iter().find(|event| event.action == "rename").expect("an event");
+    assert_eq!((told.name.as_str(), told.attributes["old_name"].as_str()), ("shop", "web"));
     for restarted in [false, true] {
         if restarted {
             world.kill();
@@ -51,8 +53,6 @@ fn names_follow_a_renaming() {
         let said = world.refused("Sandbox.Update", json!({"name": "shop", "rename": name}));
         assert!(said.contains(words), "{name}: {said}");
     }
-    let told = world.events().into_iter().find(|event| event.action == "rename").expect("an event");
-    assert_eq!((told.name.as_str(), told.attributes["old_name"].as_str()), ("shop", "web"));
     for name in ["web", "other", "shop"] {
         world.ok("Sandbox.Remove", json!({"name": name}));
     }
