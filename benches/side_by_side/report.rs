@@ -163,9 +163,9 @@ fn machine(took: Duration) -> String {
     let model =
         info.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
     let cores = info.lines().filter(|line| line.starts_with("processor")).count();
-    let packages = ["docker.io", "netavark", "aardvark-dns", "containernetworking-plugins", "dnsmasq-base"];
+    let packages = ["docker.io", "podman", "netavark", "aardvark-dns", "containernetworking-plugins"];
+    let packages = packages.into_iter().chain(["containerd", "runc", "dnsmasq-base"]);
     let versions: Vec<String> = packages
-        .iter()
         .map(|name| (name, output("dpkg-query", &["-W", "-f=${Version}", name])))
         .filter(|(_, version)| !version.is_empty())
         .map(|(name, version)| format!("{name} {version}"))

@@ -61,7 +61,7 @@ pub fn lend(call: &Call, config: &Config, client: &Client) -> Outcome<Value> {
     let seat = call.seat()?;
     let wish = Wish::read(call, config)?;
     let described = network::described(config, &wish, None)?;
-    let plain = Wish { addresses: wish.addresses, ..Wish::default() };
+    let plain = Wish { addresses: wish.addresses, ranges: wish.ranges, ..Wish::default() };
     let request = SandboxCreate { leased: true, ..request(config, &seat, &plain, None) };
     let key = lease(&seat, &config.name);
     let sandbox = attach(client, Owner::new(LENDING, &key), request, described.as_ref())?;
@@ -111,6 +111,9 @@ fn request(config: &Config, seat: &Seat, wish: &Wish, given: Option<&Given>) -> 
             IpAddr::V4(_) => None,
         }),
         mac: wish.mac,
+        // A foreign plugin that chooses addresses has them from its own ranges.
+        ranges: if given.is_some() { Vec::new() } else { wish.ranges.clone() },
+        bandwidth: wish.bandwidth,
         aliases: wish.aliases.iter().chain(&name).cloned().collect(),
         ifname: Some(seat.ifname.clone()),
         routes: given.map(|given| given.routes.clone()).unwrap_or_default(),

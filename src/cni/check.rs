@@ -12,8 +12,15 @@ use super::{
 use crate::{
     client::{Client, Owner},
     error::{Error, Kind},
-    host::linux::inside::{self, Inside, RouteInside},
-    model::{Command, command::Which, reply::NetworkInfo},
+    host::linux::{
+        inside::{self, Inside, RouteInside},
+        shaped,
+    },
+    model::{
+        Command,
+        command::Which,
+        reply::{EndpointInfo, NetworkInfo},
+    },
 };
 use ipnetwork::IpNetwork;
 use serde_json::Value;
@@ -37,6 +44,7 @@ pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
     let endpoint = endpoint.ok_or_else(|| {
         missing(format!("container {} has no {} in network {}", seat.container, seat.ifname, config.network))
     })?;
+    limits(endpoint)?;
     for address in &claimed.addresses {
         if !endpoint.addresses.iter().any(|own| own.to_string() == *address) {
             return Err(missing(format!("address {address} of {} is not promised any more", seat.ifname)));
@@ -46,6 +54,25 @@ pub fn check(call: &Call, config: &Config, client: &Client) -> Outcome<()> {
         Some(kind) => delegate::pass(call, config, kind, None).map(drop),
         None => Ok(()),
     }
+}
+
+/// Is the bandwidth limited as it is promised?
+fn limits(endpoint: &EndpointInfo) -> Outcome<()> {
+    if endpoint.bandwidth.is_none() {
+        return Ok(());
+    }
+    let found = shaped::look(&endpoint.id)?;
+    for (word, wanted, found) in [
+        ("ingress", endpoint.bandwidth.ingress, found.ingress),
+        ("egress", endpoint.bandwidth.egress, found.egress),
+    ] {
+        let wanted = wanted.map(|limit| limit.rate / 8);
+        if wanted != found {
+            let (ifname, bits) = (&endpoint.ifname, wanted.unwrap_or(0) * 8);
+            return Err(missing(format!("the {word} limit of {ifname}, {bits} bit/s, is gone")));
+        }
+    }
+    Ok(())
 }
 
 /// Are the addresses that the other plugin has put on its interface promised still?

@@ -82,7 +82,7 @@ fn list_path(plan: &Plan) -> PathBuf {
 }
 
 fn list(plan: &Plan) -> Value {
-    let known = ["portMappings", "ips", "mac", "aliases", "dns", "ipRanges"];
+    let known = ["portMappings", "ips", "mac", "aliases", "dns", "ipRanges", "bandwidth"];
     let capabilities: serde_json::Map<_, _> =
         known.into_iter().map(|key| (key.to_owned(), json!(true))).collect();
     let mut plugin = json!({ "type": "pontoon", "capabilities": capabilities });

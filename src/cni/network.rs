@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     model::{
         Command, Subnet,
-        command::{NetworkCreate, PoolRequest},
+        command::{AddressRange, NetworkCreate, PoolRequest},
         network::Driver,
         reply::Created,
     },
@@ -25,7 +25,7 @@ pub fn described(config: &Config, wish: &Wish, given: Option<&Given>) -> Outcome
     }
     let mut pools = pools(&all)?;
     if pools.is_empty() {
-        pools = wish.ranges.clone();
+        pools = of_ranges(&wish.ranges);
     }
     if pools.is_empty() {
         let pool = |(cidr, gateway): &(ipnetwork::IpNetwork, Option<IpAddr>)| {
@@ -43,6 +43,19 @@ pub fn described(config: &Config, wish: &Wish, given: Option<&Given>) -> Outcome
         labels: BTreeMap::from([("io.pontoon.doorway".to_owned(), "cni".to_owned())]),
         ..NetworkCreate::default()
     }))
+}
+
+/// Every subnet once, with the gateway of the first range that names one.
+fn of_ranges(ranges: &[AddressRange]) -> Vec<PoolRequest> {
+    let mut pools: Vec<PoolRequest> = Vec::new();
+    for range in ranges {
+        let subnet = Some(range.subnet.to_string());
+        match pools.iter_mut().find(|pool| pool.subnet == subnet) {
+            Some(pool) => pool.gateway = pool.gateway.or(range.gateway),
+            None => pools.push(PoolRequest { subnet, gateway: range.gateway, ..PoolRequest::default() }),
+        }
+    }
+    pools
 }
 
 /// Makes it. `Conflict` may mean that another ADD just did.

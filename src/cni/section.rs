@@ -66,6 +66,14 @@ impl<'a> Section<'a> {
         let port = value.as_u64().and_then(|port| u16::try_from(port).ok());
         port.ok_or_else(|| self.bad(key, "a number from 0 to 65535 is needed"))
     }
+    /// 0 if absent. Go's encoder writes large ones as `1e+06`, too.
+    pub fn number(&self, key: &str) -> Outcome<u64> {
+        let Some(value) = self.get(key) else { return Ok(0) };
+        let whole =
+            |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 2e18).then_some(number as u64);
+        let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
+        number.ok_or_else(|| self.bad(key, "a whole number from 0 on is needed"))
+    }
     pub fn list(&self, key: &str) -> Outcome<&'a [Value]> {
         match self.get(key) {
             None => Ok(&[]),

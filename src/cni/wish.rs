@@ -1,7 +1,10 @@
 //! What the runtime wants for this one attachment, from runtimeConfig, `args.cni` and CNI_ARGS: ports, addresses, MAC,
-//! names, DNS. Keys that nobody knows are left alone.
+//! names, DNS, limits. Keys that nobody knows are left alone.
 use super::{call::Call, config::Config, failure::Outcome, section::Section};
-use crate::model::{Mac, PortSpec, Proto, command::PoolRequest, sandbox::Dns};
+use crate::model::{
+    Bandwidth, Mac, PortSpec, Proto, Subnet, bandwidth::Rate, command::AddressRange, sandbox::Dns,
+};
+use ipnetwork::IpNetwork;
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -16,8 +19,9 @@ pub struct Wish {
     pub name: Option<String>,
     /// The runtime binds the host ports itself, as Podman does; it is known by a name without Kubernetes' namespace.
     pub binds_ports: bool,
-    /// Subnets of a network that is to be made.
-    pub ranges: Vec<PoolRequest>,
+    pub bandwidth: Bandwidth,
+    /// Where addresses are chosen from; their subnets are those of a network that is to be made.
+    pub ranges: Vec<AddressRange>,
 }
 
 impl Wish {
@@ -25,15 +29,13 @@ impl Wish {
         let all = config.section();
         let runtime = all.section("runtimeConfig")?;
         let args = all.section("args")?.section("cni")?;
-        if !runtime.section("bandwidth")?.is_empty() {
-            eprintln!("pontoon: bandwidth limits are ignored: chain the plugin `bandwidth` behind this one");
-        }
         let mut wish = Wish {
             ports: ports(&runtime)?,
             mac: runtime.parse("mac")?.or(args.parse("mac")?),
             aliases: aliases(&runtime, &config.name)?,
             dns: dns(&all, &runtime)?,
             ranges: ranges(&runtime)?,
+            bandwidth: bandwidth(&runtime)?,
             ..Wish::default()
         };
         for list in [runtime.texts("ips")?, args.texts("ips")?] {
@@ -120,17 +122,56 @@ fn dns(all: &Section<'_>, runtime: &Section<'_>) -> Outcome<Dns> {
         servers: at.parse_list(servers)?,
         search: owned(at.texts(search)?),
         options: owned(at.texts("options")?),
+        local: Vec::new(),
     })
 }
 
-/// The first range of every set; a range that is no CIDR is that of the whole subnet.
-fn ranges(runtime: &Section<'_>) -> Outcome<Vec<PoolRequest>> {
-    let mut pools = Vec::new();
-    for set in runtime.list("ipRanges")? {
-        let first = set.as_array().and_then(|set| set.first()).unwrap_or(set);
-        let range = Section::whole(first)?;
-        let subnet = range.text("subnet")?.map(str::to_owned);
-        pools.push(PoolRequest { subnet, gateway: range.parse("gateway")?, ..PoolRequest::default() });
+/// Rates and bursts in bits; a rate of 0 is no limit (conventions of CNI, `bandwidth`). containerd always sends the largest
+/// burst there is.
+fn bandwidth(runtime: &Section<'_>) -> Outcome<Bandwidth> {
+    let given = runtime.section("bandwidth")?;
+    let rate = |rate: &str, burst: &str| {
+        let limit = Rate { rate: given.number(rate)?, burst: given.number(burst)? };
+        match limit.rate {
+            0 if limit.burst > 0 => Err(given.bad(burst, format!("it needs {rate} beside it"))),
+            0 => Ok(None),
+            _ => limit.check().map(|()| Some(limit)).map_err(|error| given.bad(rate, error)),
+        }
+    };
+    Ok(Bandwidth {
+        ingress: rate("ingressRate", "ingressBurst")?,
+        egress: rate("egressRate", "egressBurst")?,
+    })
+}
+
+/// Sets of ranges: one address from the first range of each set that has one. A seat has one address a family, so there is
+/// at most one set of each.
+fn ranges(runtime: &Section<'_>) -> Outcome<Vec<AddressRange>> {
+    let mut ranges: Vec<AddressRange> = Vec::new();
+    for (number, set) in runtime.list("ipRanges")?.iter().enumerate() {
+        let one = std::slice::from_ref(set);
+        let items = set.as_array().map_or(one, Vec::as_slice);
+        let parsed = items.iter().map(range).collect::<Outcome<Vec<_>>>()?;
+        let Some(first) = parsed.first().map(AddressRange::family) else { continue };
+        let bad = |why: &str| Err(runtime.bad("ipRanges", format!("set {number} {why}")));
+        if parsed.iter().any(|range| range.family() != first) {
+            return bad("mixes IPv4 and IPv6");
+        }
+        if ranges.iter().any(|range| range.family() == first) {
+            return bad("is the second of its family, and an interface has one address of each");
+        }
+        ranges.extend(parsed);
     }
-    Ok(pools)
+    Ok(ranges)
+}
+
+fn range(value: &Value) -> Outcome<AddressRange> {
+    let range = Section::whole(value)?;
+    let subnet: IpNetwork = range.parse("subnet")?.ok_or_else(|| range.bad("subnet", "it is missing"))?;
+    Ok(AddressRange {
+        subnet: Subnet::new(subnet.network(), subnet.prefix())?,
+        first: range.parse("rangeStart")?,
+        last: range.parse("rangeEnd")?,
+        gateway: range.parse("gateway")?,
+    })
 }

@@ -4,12 +4,14 @@ use crate::{
     error::{Error, Result},
     ipam::{Leases, PortTable, Taken},
     model::{
-        Id, Name, Network, Sandbox, network::Pool, port::Holder, reservation::Reservation, sandbox::Netns,
+        Id, Name, Network, Sandbox, command::AddressRange, network::Pool, port::Holder,
+        reservation::Reservation, sandbox::Netns,
     },
 };
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -26,6 +28,8 @@ pub struct Books {
     pub subnets: Taken,
     /// Namespaces of runtimes: inode -> sandbox.
     pub inodes: HashMap<u64, Id>,
+    /// Namespaces that we made for a sandbox which is called otherwise by now.
+    renamed: BTreeSet<PathBuf>,
     /// Who shares the namespace of whom.
     shared: HashMap<Id, BTreeSet<Id>>,
     /// Bridge devices of networks.
@@ -65,6 +69,19 @@ impl Books {
             })
         };
         pool.ok_or_else(none)?.take(network.name.as_str(), wanted)
+    }
+
+    /// Gives out the next free address of a part of a pool.
+    pub fn take_within(&mut self, network: &Network, range: &AddressRange) -> Result<IpAddr> {
+        let (name, first, last) = (network.name.as_str(), range.first(), range.last());
+        let holds = |pool: &&Pool| pool.subnet.contains_subnet(&range.subnet);
+        if let Some(reservation) = network.pools.iter().find(holds).and_then(|pool| pool.reservation) {
+            return self.reserved(reservation)?.seat_within(name, first, last);
+        }
+        let mut pools = self.leases.get_mut(&network.id).into_iter().flatten();
+        let pool = pools.find(|pool| pool.subnet().contains_subnet(&range.subnet));
+        let none = || Error::invalid(format!("range {} is in no subnet of network {name}", range.subnet));
+        pool.ok_or_else(none)?.take_within(name, first, last)
     }
 
     /// Takes an address back.
@@ -169,8 +186,13 @@ impl Books {
         match sandbox.netns {
             Netns::Given { inode, .. } => drop(self.inodes.insert(inode, sandbox.id)),
             Netns::Shared(with) => drop(self.shared.entry(with).or_default().insert(sandbox.id)),
+            Netns::Made(ref path) if elsewhere(path, sandbox) => drop(self.renamed.insert(path.clone())),
             Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
+    }
+    /// Does a sandbox that was renamed keep its namespace there?
+    pub fn keeps(&self, path: &Path) -> bool {
+        self.renamed.contains(path)
     }
     pub fn strike_sandbox(&mut self, sandbox: &Sandbox) {
         for endpoint in &sandbox.endpoints {
@@ -184,9 +206,15 @@ impl Books {
                     sharers.remove(&sandbox.id);
                 }
             }
-            Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
+            Netns::Made(ref path) => drop(self.renamed.remove(path)),
+            Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
     }
+}
+
+/// Is the file called otherwise than the sandbox?
+fn elsewhere(path: &Path, sandbox: &Sandbox) -> bool {
+    path.file_name().is_none_or(|name| name != sandbox.name.as_str())
 }
 
 /// Pools that nobody else has addresses of.

@@ -4,7 +4,7 @@ use super::{
     change::{self, Change, files_gone},
     decide::Decision,
     ends::End,
-    undo,
+    repair, undo,
     view::View,
     writer::{Origin, Staged, Writer},
 };
@@ -38,7 +38,7 @@ impl Writer {
     pub(super) fn carry_out(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let mut staged = staged.into_iter();
         while let Some(Staged { origin, decision, answer }) = staged.next() {
-            let error = match self.apply(&decision.changes) {
+            let error = match self.apply_at_last(&decision.changes) {
                 Ok(applied) => {
                     self.complete(decision, applied, answer);
                     continue;
@@ -136,7 +136,7 @@ impl Writer {
                     return answer(Err(error));
                 }
             }
-            let error = match self.apply(&changes) {
+            let error = match self.apply_at_last(&changes) {
                 Ok(applied) => return self.complete(decision, applied, answer),
                 Err(error) => error,
             };
@@ -150,15 +150,25 @@ impl Writer {
         answer(Err(last));
     }
 
+    /// Applies; once more if somebody has just taken away what it stands on.
+    fn apply_at_last(&mut self, changes: &[Change]) -> Result<Applied> {
+        match self.apply(changes) {
+            Err(error) if repair::found_by_a_call(self, changes, &error) => self.apply(changes),
+            outcome => outcome,
+        }
+    }
+
     /// Brings kernel and files from what is published to what is after these changes; they are durable when it returns.
     ///
     /// What a start finds and sweeps away by itself is done while the ledger is being written (of an attach: all but its
-    /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files.
+    /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files. Of a batch
+    /// only the first has to: the others find it written, and do their part in one go, with one visit to the sandbox.
     fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
         let from = View::clone(&self.published.view.load());
         let ops = self.ops(&from, changes);
         let files = changes.iter().any(|change| matches!(change, Change::Volume { .. }));
-        let ahead = if files { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
+        let waits = files || self.promises.settled();
+        let ahead = if waits { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
         let (ahead, rest) = ops.split_at(ahead);
         if !ahead.is_empty() {
             self.promises.begin();
@@ -241,6 +251,7 @@ fn is_swept(op: &Op) -> bool {
                 | Item::Element(_)
                 | Item::Bridge(_)
                 | Item::Routes(_)
+                | Item::Shaper(_)
         ),
         Op::Change(..) | Op::Remove(_) => false,
     }

@@ -1,7 +1,7 @@
 //! From a command to a decision: what changes, and what to answer. Nothing here waits, and nothing is done yet.
 use super::{books::Books, change::Change, view::View};
 use crate::{
-    host::{Facts, Host},
+    host::Host,
     ipam::{self, Ephemeral, Intervals},
     model::{Id, Reply, event::Event},
 };
@@ -63,12 +63,6 @@ impl Decision {
     pub fn with_event(mut self, event: Event) -> Self {
         self.events.push(event);
         self
-    }
-}
-
-impl World<'_> {
-    pub fn facts(&mut self) -> crate::error::Result<Facts> {
-        self.host.facts()
     }
 }
 

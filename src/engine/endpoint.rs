@@ -5,9 +5,11 @@ use super::{
     view::View,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     model::{
-        Endpoint, Id, IfName, Mac, Network, Sandbox, command::EndpointRequest, network::Driver,
+        Endpoint, Family, Id, IfName, Mac, Network, Sandbox,
+        command::{AddressRange, EndpointRequest},
+        network::Driver,
         sandbox::StaticRoute,
     },
 };
@@ -35,6 +37,11 @@ impl<'a> Draft<'a> {
         self.taken.push((network.id, address));
         Ok(address)
     }
+    fn take_within(&mut self, network: &Network, range: &AddressRange) -> Result<IpAddr> {
+        let address = self.books.take_within(network, range)?;
+        self.taken.push((network.id, address));
+        Ok(address)
+    }
     /// Keeps what was taken if all went well, else gives it back.
     pub fn finish<T>(self, result: Result<T>) -> Result<T> {
         if result.is_err() {
@@ -58,11 +65,11 @@ pub fn seat(
             network.name
         )));
     }
-    let ip4 = match draft_address(draft, network, true, request.ip.map(IpAddr::V4))? {
+    let ip4 = match draft_address(draft, network, request, Family::V4)? {
         Some(IpAddr::V4(ip)) => Some(ip),
         _ => None,
     };
-    let ip6 = match draft_address(draft, network, false, request.ip6.map(IpAddr::V6))? {
+    let ip6 = match draft_address(draft, network, request, Family::V6)? {
         Some(IpAddr::V6(ip)) => Some(ip),
         _ => None,
     };
@@ -85,21 +92,45 @@ pub fn seat(
         link_local: request.link_local.clone(),
         sysctls: request.sysctls.clone(),
         routes: request.routes.clone(),
+        bandwidth: request.bandwidth,
         labels: request.labels.clone(),
     })
 }
 
+/// The one asked for; else the next of the ranges asked for, or of the network.
 fn draft_address(
     draft: &mut Draft<'_>,
     network: &Network,
-    v4: bool,
-    wanted: Option<IpAddr>,
+    request: &EndpointRequest,
+    family: Family,
 ) -> Result<Option<IpAddr>> {
-    let has = if v4 { network.ipv4 } else { network.ipv6 };
-    match (has, wanted) {
-        (false, None) => Ok(None),
-        _ => draft.take(network, v4, wanted).map(Some),
+    let v4 = family == Family::V4;
+    let (has, wanted) = match v4 {
+        true => (network.ipv4, request.ip.map(IpAddr::V4)),
+        false => (network.ipv6, request.ip6.map(IpAddr::V6)),
+    };
+    let ranges: Vec<_> = request.ranges.iter().filter(|range| range.family() == family).collect();
+    let Some(first) = ranges.first() else {
+        return match (has, wanted) {
+            (false, None) => Ok(None),
+            _ => draft.take(network, v4, wanted).map(Some),
+        };
+    };
+    if let Some(wanted) = wanted {
+        if !ranges.iter().any(|range| range.contains(wanted)) {
+            return Err(Error::invalid(format!(
+                "address {wanted} is in none of the ranges that are asked for"
+            )));
+        }
+        return draft.take(network, v4, Some(wanted)).map(Some);
     }
+    let full = |error: &Error| error.kind == Kind::Exhausted;
+    let rest = ranges[1..].iter();
+    let taken = rest.fold(draft.take_within(network, first), |taken, range| match taken {
+        Err(error) if full(&error) => draft.take_within(network, range),
+        taken => taken,
+    });
+    taken.map(Some)
 }
 
 fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> Result<()> {
@@ -123,6 +154,8 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
         check_link_local(network, *ip)?;
     }
     request.routes.iter().try_for_each(|route| check_route(network, route))?;
+    request.ranges.iter().try_for_each(|range| check_range(network, range))?;
+    check_bandwidth(network, request)?;
     match request.ifname.as_ref().is_some_and(|name| name.as_str() == "lo") {
         true => Err(Error::invalid("interface name lo is taken in every sandbox: choose another")),
         false => Ok(()),
@@ -154,6 +187,41 @@ fn check_link_local(network: &Network, ip: IpAddr) -> Result<()> {
         true => Ok(()),
         false => Err(Error::invalid(format!(
             "link-local address {ip} cannot be had in network {}, which lacks this family",
+            network.name
+        ))),
+    }
+}
+
+/// A range lies in a subnet of the network, and does not turn back.
+fn check_range(network: &Network, range: &AddressRange) -> Result<()> {
+    let bad = |why: String| Err(Error::invalid(format!("invalid range of {}: {why}", range.subnet)));
+    let Some(pool) = network.pools.iter().find(|pool| pool.subnet.contains_subnet(&range.subnet)) else {
+        let subnets: Vec<String> = network.pools.iter().map(|pool| pool.subnet.to_string()).collect();
+        return bad(format!("network {} has {}", network.name, subnets.join(", ")));
+    };
+    let (first, last) = (range.first(), range.last());
+    if let Some(outside) = [first, last].into_iter().find(|address| !range.subnet.contains(*address)) {
+        return bad(format!("{outside} does not lie in it"));
+    }
+    if first > last {
+        return bad(format!("its start {first} is behind its end {last}"));
+    }
+    match range.gateway.filter(|gateway| pool.gateway != Some(*gateway)) {
+        Some(gateway) => {
+            let there = pool.gateway.map_or("none".to_owned(), |gateway| gateway.to_string());
+            bad(format!("it wants the gateway {gateway}, network {} has {there}", network.name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Only a host end can be held back.
+fn check_bandwidth(network: &Network, request: &EndpointRequest) -> Result<()> {
+    match network.driver {
+        _ if request.bandwidth.is_none() => Ok(()),
+        Driver::Bridge => request.bandwidth.check(),
+        _ => Err(Error::unsupported(format!(
+            "network {} has no bridge: the bandwidth of its sandboxes cannot be limited",
             network.name
         ))),
     }

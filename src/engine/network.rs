@@ -142,7 +142,7 @@ fn settings(
         let parent = settings.parent.clone().ok_or_else(|| {
             Error::invalid(format!("a {driver} network needs its parent interface: add --opt parent=eth0"))
         })?;
-        return match world.facts()?.interfaces.contains(&parent) {
+        return match world.host.has_interface(&parent)? {
             true => Ok(Settings::Vlan { parent, settings }),
             false => {
                 Err(Error::not_found(format!("parent interface {parent} not found: `ip link` lists them")))
@@ -165,7 +165,7 @@ fn device(state: &State, world: &mut World<'_>, settings: &BridgeSettings, id: I
             "bridge name {device} is taken by network {network}: choose another"
         )));
     }
-    match settings.bridge.is_some() && world.facts()?.interfaces.contains(&device) {
+    match settings.bridge.is_some() && world.host.has_interface(&device)? {
         true => Err(Error::conflict(format!(
             "bridge name {device} is taken by an interface of the host: choose another"
         ))),
@@ -254,7 +254,7 @@ fn default_bridge(state: &State, world: &mut World<'_>) -> Result<(Driver, Vec<P
     let mut settings = BridgeSettings::parse(&Default::default(), false)?;
     settings.mtu = state.settings.mtu;
     let device = IfName::parse("pontoon0")?;
-    let device = match world.facts()?.interfaces.contains(&device) {
+    let device = match world.host.has_interface(&device)? {
         false => device,
         true => IfName::parse(&format!("br-{}", random_id()?.short()))?,
     };

@@ -85,7 +85,7 @@ fn reserved(state: &State, wanted: &PoolRequest) -> Result<Pool> {
 /// What the host's own network occupies: routes, addresses and nameservers.
 fn host(world: &mut World<'_>) -> Result<Taken> {
     let mut taken = Taken::new();
-    taken.extend(world.facts()?.subnets);
+    taken.extend(world.host.occupied()?);
     world.resolvers.nameservers().into_iter().for_each(|server| taken.add_address(server));
     Ok(taken)
 }

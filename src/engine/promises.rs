@@ -63,6 +63,11 @@ impl Promises {
         outcome
     }
 
+    /// Is it known what became of the batch? Then nothing is gained by going ahead.
+    pub fn settled(&self) -> bool {
+        matches!(self.batch, Batch::Settled(_))
+    }
+
     /// Was something done before the batch was durable?
     pub fn went_ahead(&self) -> bool {
         self.ahead

@@ -115,6 +115,7 @@ pub fn endpoint_info(endpoint: &Endpoint, network: &Network) -> EndpointInfo {
         link_local: endpoint.link_local.clone(),
         sysctls: endpoint.sysctls.clone(),
         routes: endpoint.routes.clone(),
+        bandwidth: endpoint.bandwidth,
         labels: endpoint.labels.clone(),
     }
 }

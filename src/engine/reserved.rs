@@ -47,6 +47,12 @@ impl Reserved {
         self.seated.insert(address);
         Ok(address)
     }
+    /// For an endpoint: the next that is free from `first` to `last`.
+    pub fn seat_within(&mut self, network: &str, first: IpAddr, last: IpAddr) -> Result<IpAddr> {
+        let address = self.leases.take_within(network, first, last)?;
+        self.seated.insert(address);
+        Ok(address)
+    }
     /// An endpoint had it before a restart.
     pub fn seat_again(&mut self, address: IpAddr) {
         if self.leases.subnet().contains(address) {

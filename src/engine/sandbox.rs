@@ -31,7 +31,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     let id = request.id.map_or_else(random_id, Ok)?;
     let name = name(state, request, id)?;
     let place = place(state, request)?;
-    let netns = netns(state, world, request, &place, &name)?;
+    let netns = netns(state, world, request, &place, (id, &name))?;
     let mut warnings = Vec::new();
     let (mounts, mut changes) = mounts::decide(state, world, &request.mounts)?;
     let mut draft = Draft::new(&mut state.books, &state.view);
@@ -110,8 +110,13 @@ fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
     let wanted = if request.networks.is_empty() { &default[..] } else { &request.networks };
     let mut networks = Vec::new();
     for request in wanted {
+        let limited = |what: &str| match request.bandwidth.is_none() {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("the bandwidth of network {what} cannot be limited"))),
+        };
         if let Some(name) = shared_name(&request.network) {
             alone(&request.network)?;
+            limited(&request.network)?;
             let other = state.view.find_sandbox(name)?;
             return match other.netns {
                 Netns::Shared(id) => Ok(Place::Shared(id)),
@@ -124,10 +129,12 @@ fn place(state: &State, request: &SandboxCreate) -> Result<Place> {
         match network.driver {
             Driver::Host => {
                 alone("host")?;
+                limited("host")?;
                 return Ok(Place::Host);
             }
             Driver::None => {
                 alone("none")?;
+                limited("none")?;
                 return Ok(Place::Own(Vec::new()));
             }
             Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => networks.push((network, request.clone())),
@@ -141,7 +148,7 @@ fn netns(
     world: &mut World<'_>,
     request: &SandboxCreate,
     place: &Place,
-    name: &Name,
+    (id, name): (Id, &Name),
 ) -> Result<Netns> {
     match (place, &request.netns) {
         _ if request.handed => handed(request, place),
@@ -152,7 +159,14 @@ fn netns(
             "--netns {} and this --network exclude each other: one of them names the namespace",
             path.display()
         ))),
-        (Place::Own(_), None) => Ok(Netns::Made(state.settings.netns_dir.join(name.as_str()))),
+        (Place::Own(_), None) => {
+            let path = state.settings.netns_dir.join(name.as_str());
+            // One that had this name before may live there.
+            Ok(Netns::Made(match state.books.keeps(&path) {
+                true => path.with_file_name(format!("{name}-{}", id.short())),
+                false => path,
+            }))
+        }
         (Place::Own(_), Some(path)) => {
             if !path.is_absolute() {
                 return Err(Error::invalid(format!(
@@ -193,6 +207,9 @@ fn handed(request: &SandboxCreate, place: &Place) -> Result<Netns> {
 /// A namespace that we leave alone.
 fn leased(world: &mut World<'_>, request: &SandboxCreate, place: &Place) -> Result<Netns> {
     match (place, &request.netns) {
+        (Place::Own(networks), Some(_)) if networks.iter().any(|(_, seat)| !seat.bandwidth.is_none()) => {
+            Err(Error::invalid("leased addresses have no interface of ours whose bandwidth could be limited"))
+        }
         (Place::Own(_), Some(path)) if request.ports.is_empty() && path.is_absolute() => {
             Ok(Netns::Leased { path: path.clone(), inode: world.host.namespace(path)? })
         }

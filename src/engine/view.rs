@@ -6,10 +6,7 @@ use crate::{
     plan::Lookup,
 };
 use rpds::{HashTrieMapSync, HashTrieSetSync};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything promised, and who is whose member.
 #[derive(Clone, Default)]
@@ -22,6 +19,8 @@ pub struct View {
     network_names: HashTrieMapSync<Name, Id>,
     sandbox_names: HashTrieMapSync<Name, Id>,
     members: HashTrieMapSync<Id, HashTrieSetSync<Id>>,
+    /// Which sandbox an endpoint is of: asked at each notice of a link.
+    seats: HashTrieMapSync<Id, Id>,
     users: HashTrieMapSync<Name, HashTrieSetSync<Id>>,
 }
 
@@ -60,18 +59,15 @@ impl View {
     pub fn member_count(&self, network: Id) -> usize {
         self.members.get(&network).map_or(0, HashTrieSetSync::size)
     }
-    /// Every endpoint and the sandbox that has it.
-    pub fn seats(&self) -> HashMap<Id, &Arc<Sandbox>> {
-        let sandboxes = self.sandboxes.values();
-        sandboxes.flat_map(|sandbox| sandbox.endpoints.iter().map(move |seat| (seat.id, sandbox))).collect()
+    /// The sandbox that has an endpoint.
+    pub fn seated(&self, endpoint: Id) -> Option<&Arc<Sandbox>> {
+        self.seats.get(&endpoint).and_then(|sandbox| self.sandboxes.get(sandbox))
     }
     /// Leaves the suspicions that are about something of ours.
     pub fn sift(&self, suspects: &mut BTreeMap<Suspect, String>) {
-        let seated = suspects.keys().any(|suspect| matches!(suspect, Suspect::Link(_) | Suspect::Port(_)));
-        let seats = if seated { self.seats() } else { HashMap::new() };
         suspects.retain(|suspect, _| match suspect {
             Suspect::Bridge(network) => self.networks.contains_key(network),
-            Suspect::Link(endpoint) | Suspect::Port(endpoint) => seats.contains_key(endpoint),
+            Suspect::Link(endpoint) | Suspect::Port(endpoint) => self.seats.contains_key(endpoint),
             _ => true,
         });
     }
@@ -112,6 +108,7 @@ impl View {
         self.sandboxes.insert_mut(sandbox.id, sandbox.clone());
         for endpoint in &sandbox.endpoints {
             join(&mut self.members, &endpoint.network, sandbox.id);
+            self.seats.insert_mut(endpoint.id, sandbox.id);
         }
         for volume in volumes_of(sandbox) {
             join(&mut self.users, &volume, sandbox.id);
@@ -122,6 +119,7 @@ impl View {
         self.sandboxes.remove_mut(&sandbox.id);
         for endpoint in &sandbox.endpoints {
             part(&mut self.members, &endpoint.network, sandbox.id);
+            self.seats.remove_mut(&endpoint.id);
         }
         for volume in volumes_of(sandbox) {
             part(&mut self.users, &volume, sandbox.id);

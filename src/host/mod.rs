@@ -33,8 +33,13 @@ pub trait Host: Send {
     /// Waits elsewhere until these links are gone, then calls `done`. Returns at once.
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done);
 
-    /// What of the host's network a new subnet or bridge must not collide with.
-    fn facts(&mut self) -> Result<Facts>;
+    /// Prefixes of the host's routes and addresses as they are now: what a new subnet must not collide with.
+    fn occupied(&mut self) -> Result<Vec<Subnet>>;
+
+    /// Names of all interfaces of the host. Its cost grows with their number.
+    fn interfaces(&mut self) -> Result<Vec<IfName>>;
+
+    fn has_interface(&mut self, name: &IfName) -> Result<bool>;
 
     /// Inode of the network namespace at `path`; an error if it is none, or the host's own.
     fn namespace(&mut self, path: &Path) -> Result<u64>;
@@ -79,8 +84,10 @@ pub enum Extent {
 /// What somebody else may have changed, as far as a notice of the kernel tells: where to look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suspect {
-    /// Notices were lost.
+    /// Something of ours may be there that nobody promised, anywhere.
     Everything,
+    /// Notices of links, addresses and routes were lost: it may be any of them, on the host or inside any sandbox.
+    Lost,
     /// Something was put right already: it is only to be told.
     Told,
     /// nftables.
@@ -106,7 +113,8 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub struct Applied {
     /// Sockets at 127.0.0.11 of sandboxes whose `Resolver` was added.
     pub resolvers: Vec<(Id, UdpSocket, TcpListener)>,
-    /// Links that are on their way out: to be handed to `bury`.
+    /// Links that are on their way out: to be handed to `bury`. A bridge that is out of the way already (its name and
+    /// subnet free) is not among them: what is left of it goes by itself.
     pub leaving: Vec<Leaving>,
 }
 
@@ -122,12 +130,4 @@ pub struct Leaving {
 pub enum Sign {
     Process(Process),
     Path(std::path::PathBuf),
-}
-
-/// What the host's own network occupies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Prefixes of routes and addresses.
-    pub subnets: Vec<Subnet>,
-    pub interfaces: Vec<IfName>,
 }

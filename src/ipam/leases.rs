@@ -87,6 +87,20 @@ impl Leases {
         }
     }
 
+    /// Gives out the next free address from `first` to `last`, which lie in the subnet. `Exhausted` if none is left there.
+    pub fn take_within(&mut self, network: &str, first: IpAddr, last: IpAddr) -> Result<IpAddr> {
+        let (from, to) = (number(first), number(last));
+        let begin = if (from..=to).contains(&self.cursor) { self.cursor } else { from };
+        let found = self.busy.first_gap(begin, to).or_else(|| self.busy.first_gap(from, to));
+        let n = found.ok_or_else(|| {
+            Error::exhausted(format!("network {network} has no free address left from {first} to {last}"))
+        })?;
+        let address = from_number(self.subnet.family(), n);
+        self.occupy(n);
+        self.set_cursor_after(address);
+        Ok(address)
+    }
+
     /// Says that `address` is in use, as promised before a restart. False if it was already, or is none of ours.
     pub fn mark(&mut self, address: IpAddr) -> bool {
         let fresh = self.subnet.contains(address) && !self.busy.contains(number(address));
@@ -209,6 +223,21 @@ mod tests {
             assert_eq!(leases.take("n", None).unwrap_err().kind, Kind::Exhausted);
             assert_eq!((leases.available(), leases.used()), (0, available));
         }
+    }
+
+    #[test]
+    fn a_part_of_it() {
+        let mut leases = leases("10.0.0.0/24", None, Some("10.0.0.51"));
+        let mut take = |first: &str, last: &str| leases.take_within("n", ip(first), ip(last));
+        for wanted in ["10.0.0.50", "10.0.0.52", "10.0.0.53"] {
+            assert_eq!(take("10.0.0.50", "10.0.0.53").unwrap(), ip(wanted));
+        }
+        let error = take("10.0.0.50", "10.0.0.53").unwrap_err();
+        assert_eq!(error.message, "network n has no free address left from 10.0.0.50 to 10.0.0.53");
+        assert_eq!(take("10.0.0.0", "10.0.0.3").unwrap(), ip("10.0.0.1"), "never the network's own address");
+        assert_eq!(take("10.0.0.254", "10.0.0.255").unwrap(), ip("10.0.0.254"));
+        leases.free(ip("10.0.0.50"));
+        assert_eq!(leases.take_within("n", ip("10.0.0.50"), ip("10.0.0.53")).unwrap(), ip("10.0.0.50"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The whole vocabulary of the daemon: every doorway translates into a `Command`.
 use super::{
-    Id, IfName, Mac, Name,
+    Bandwidth, Family, Id, IfName, Mac, Name, Subnet,
     mount::MountSpec,
     network::Driver,
     options::Sysctl,
@@ -63,6 +63,7 @@ commands! {
     "Sandbox.Inspect" SandboxInspect(Which) -> super::reply::SandboxInfo;
     "Sandbox.Start" SandboxStart(SandboxStart) -> super::reply::Removed;
     "Sandbox.Publish" SandboxPublish(SandboxPublish) -> Vec<Port>;
+    "Sandbox.Update" SandboxUpdate(SandboxUpdate) -> super::reply::Removed;
     "Sandbox.Remove" SandboxRemove(SandboxRemove) -> super::reply::Removed;
     "Volume.Create" VolumeCreate(VolumeCreate) -> super::reply::VolumeInfo;
     "Volume.List" VolumeList(Filters) -> Vec<super::reply::VolumeInfo>;
@@ -204,8 +205,28 @@ pub struct EndpointRequest {
     /// Besides the default routes, which follow from the networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
+    /// Where addresses that are not asked for by name are chosen from: of those of one family the first that has one free.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<AddressRange>,
+    /// How fast it may be, in networks with a bridge.
+    #[serde(skip_serializing_if = "Bandwidth::is_none")]
+    pub bandwidth: Bandwidth,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub labels: Map,
+}
+
+/// Part of a subnet of the network, both ends included; without them all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddressRange {
+    pub subnet: Subnet,
+    #[serde(default)]
+    pub first: Option<IpAddr>,
+    #[serde(default)]
+    pub last: Option<IpAddr>,
+    /// Refused if the network has another there.
+    #[serde(default)]
+    pub gateway: Option<IpAddr>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -264,6 +285,20 @@ pub struct SandboxPublish {
     pub ports: Vec<PortSpec>,
 }
 
+/// Changes what of a sandbox can change while it runs; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxUpdate {
+    pub name: String,
+    /// Another name; neighbours find it by that one, and no longer by the old one.
+    pub rename: Option<String>,
+    /// Whom its resolver asks for names that are not ours; empty: the host's nameservers.
+    pub dns_servers: Option<Vec<IpAddr>>,
+    /// Labels of seats, by network, instead of those that they have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub seat_labels: BTreeMap<String, Map>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxRemove {
@@ -311,6 +346,21 @@ pub struct VolumePrune {
     /// Named ones too.
     pub all: bool,
     pub filters: BTreeMap<String, Vec<String>>,
+}
+
+impl AddressRange {
+    pub fn family(&self) -> Family {
+        self.subnet.family()
+    }
+    pub fn first(&self) -> IpAddr {
+        self.first.unwrap_or(self.subnet.base())
+    }
+    pub fn last(&self) -> IpAddr {
+        self.last.unwrap_or(self.subnet.last())
+    }
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.subnet.contains(address) && (self.first()..=self.last()).contains(&address)
+    }
 }
 
 impl Which {

@@ -22,6 +22,7 @@ pub enum Item {
     /// A host port that no other program can bind.
     Hold(Hold),
     Link(Link),
+    Shaper(Shaper),
     /// The default routes of a sandbox.
     Routes(Routes),
     /// DNS sockets on 127.0.0.11 and the redirect to them, inside a sandbox.
@@ -39,6 +40,8 @@ pub enum Key {
     Hold(Proto, Option<IpAddr>, u16),
     /// Endpoint.
     Link(Id),
+    /// Endpoint.
+    Shaper(Id),
     /// Sandbox.
     Routes(Id),
     /// Sandbox.
@@ -142,6 +145,39 @@ pub enum IpvlanMode {
     L2,
     L3,
     L3s,
+}
+
+/// What holds the traffic of a veth back, on its host end. From the sandbox it comes through a device of its own (ifb)
+/// named `pq` and 12 hex digits of the endpoint's id, with the alias `pontoon/<instance>/shaper/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shaper {
+    pub endpoint: Id,
+    pub sandbox: Id,
+    /// Towards the sandbox.
+    pub ingress: Option<Bucket>,
+    /// From it.
+    pub egress: Option<Bucket>,
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket {
+    /// Bytes a second.
+    pub rate: u64,
+    /// Bytes, at least one packet.
+    pub burst: u32,
+}
+
+impl Bucket {
+    /// Bytes that may wait beside the burst: 50 ms of the rate, at least one packet as large as TCP hands it down, because
+    /// one that finds no room is lost whole.
+    pub fn waiting(rate: u64) -> u64 {
+        (rate / 20).max(64 << 10)
+    }
+    /// Bytes that may wait in all.
+    pub fn limit(self) -> u32 {
+        u32::try_from(u64::from(self.burst) + Bucket::waiting(self.rate)).unwrap_or(u32::MAX)
+    }
 }
 
 /// Default routes inside a sandbox. None: no way out in that family.
@@ -250,6 +286,8 @@ pub enum Element {
     Skip6(Ipv6Addr),
     Foreign(IfName),
     Guard(Family),
+    /// gateway4, gateway6: what only our networks reach, and the host itself.
+    Gateway(IpAddr),
     // table bridge: who a sandbox may claim to be
     GuardedPort(IfName),
     Mac(IfName, Mac),
@@ -267,6 +305,7 @@ impl Item {
             Item::VolumeMount(v) => Key::VolumeMount(v.volume.clone()),
             Item::Hold(h) => Key::Hold(h.proto, h.host, h.port),
             Item::Link(l) => Key::Link(l.endpoint),
+            Item::Shaper(s) => Key::Shaper(s.endpoint),
             Item::Routes(r) => Key::Routes(r.sandbox),
             Item::Resolver(r) => Key::Resolver(r.sandbox),
             Item::Element(e) => Key::Element(e.clone()),
@@ -285,6 +324,7 @@ impl Item {
             Item::Link(_) => 6,
             Item::Routes(_) => 7,
             Item::Resolver(_) => 8,
+            Item::Shaper(_) => 9,
         }
     }
 }
@@ -319,6 +359,11 @@ pub fn host_end(endpoint: &Id) -> IfName {
 /// Name of the end that waits on the host for its runtime: `ph` and 12 hex digits of the endpoint's id.
 pub fn handed_end(endpoint: &Id) -> IfName {
     named("ph", endpoint)
+}
+
+/// Name of the device through which an endpoint's sandbox sends: `pq` and 12 hex digits of its id.
+pub fn queue(endpoint: &Id) -> IfName {
+    named("pq", endpoint)
 }
 
 fn named(prefix: &str, endpoint: &Id) -> IfName {

@@ -2,6 +2,7 @@
 //!
 //! `Command` goes in, `Reply` comes out, `Event` tells the others; `kernel::Item` is what the kernel should hold.
 pub mod address;
+pub mod bandwidth;
 pub mod command;
 pub mod event;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub mod sandbox;
 pub mod volume;
 
 pub use address::{Family, Mac, Subnet};
+pub use bandwidth::Bandwidth;
 pub use command::Command;
 pub use event::Event;
 pub use id::{Id, IfName, Name};

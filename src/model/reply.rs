@@ -1,6 +1,6 @@
 //! What comes back: the objects that the native API returns and `--format json` prints.
 use super::{
-    Id, IfName, Mac, Name, Subnet, Volume,
+    Bandwidth, Id, IfName, Mac, Name, Subnet, Volume,
     address::Cidr,
     mount::MountSpec,
     network::Driver,
@@ -135,6 +135,8 @@ pub struct EndpointInfo {
     pub sysctls: Vec<Sysctl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "Bandwidth::is_none")]
+    pub bandwidth: Bandwidth,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub labels: Map,
 }

@@ -1,5 +1,7 @@
 //! Sandboxes and endpoints as promised.
-use super::{Family, Id, IfName, Mac, Name, Subnet, mount::MountSpec, options::Sysctl, port::Port};
+use super::{
+    Bandwidth, Family, Id, IfName, Mac, Name, Subnet, mount::MountSpec, options::Sysctl, port::Port,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -72,6 +74,9 @@ pub struct Dns {
     pub servers: Vec<IpAddr>,
     pub search: Vec<String>,
     pub options: Vec<String>,
+    /// Domains below which only we know names: what we do not know there does not exist.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<String>,
 }
 
 /// A route inside a sandbox besides its default ones.
@@ -113,6 +118,8 @@ pub struct Endpoint {
     pub sysctls: Vec<Sysctl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
+    #[serde(default, skip_serializing_if = "Bandwidth::is_none")]
+    pub bandwidth: Bandwidth,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }

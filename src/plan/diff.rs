@@ -1,5 +1,5 @@
 //! The ordered difference of two kernel states. Never touches what is equal.
-use crate::model::kernel::{Item, Key, Op, Routes};
+use crate::model::kernel::{Item, Key, Op};
 use std::collections::BTreeMap;
 
 /// The operations that lead from `found` to `wanted`.
@@ -14,20 +14,25 @@ pub fn diff(found: impl IntoIterator<Item = Item>, wanted: impl IntoIterator<Ite
         match old.remove(&key) {
             None => ops.push(Op::Add(item)),
             Some(before) if before != item => ops.push(Op::Change(before, item)),
-            Some(Item::Routes(routes)) => equal.push(routes),
+            Some(same @ (Item::Routes(_) | Item::Shaper(_))) => equal.push(same),
             Some(_) => {}
         }
     }
-    // A link that is made anew takes the routes through it along.
-    equal.retain(|routes| ops.iter().any(|op| is_anew(op, routes)));
-    ops.extend(equal.into_iter().map(|routes| Op::Add(Item::Routes(routes))));
+    // A link that is made anew takes the routes through it along, and its limits.
+    equal.retain(|item| ops.iter().any(|op| is_anew(op, item)));
+    ops.extend(equal.into_iter().map(Op::Add));
     ops.extend(old.into_values().map(Op::Remove));
     ops.sort_by_key(place);
     ops
 }
 
-fn is_anew(op: &Op, routes: &Routes) -> bool {
-    matches!(op, Op::Change(_, Item::Link(link)) if link.sandbox == routes.sandbox)
+fn is_anew(op: &Op, item: &Item) -> bool {
+    let Op::Change(_, Item::Link(link)) = op else { return false };
+    match item {
+        Item::Routes(routes) => link.sandbox == routes.sandbox,
+        Item::Shaper(shaper) => link.endpoint == shaper.endpoint,
+        _ => false,
+    }
 }
 
 /// Where an operation stands: (phase, order within it).
@@ -45,7 +50,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Family, IfName, Proto,
-        kernel::{Element, Hold, Link, LinkKind},
+        kernel::{Element, Hold, Link, LinkKind, Routes},
     };
 
     fn hold(port: u16, targets: &[&str]) -> Item {

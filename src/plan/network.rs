@@ -66,6 +66,13 @@ fn elements(
         to: device.clone(),
         verdict: PairVerdict::Accept,
     }));
+    elements.extend(
+        addresses
+            .iter()
+            .map(|cidr| cidr.address)
+            .filter(|gateway| closed(settings, gateway))
+            .map(Element::Gateway),
+    );
     for family in network.pools.iter().map(|pool| pool.subnet.family()) {
         if addresses.iter().any(|cidr| Family::of(&cidr.address) == family) {
             elements.push(Element::Strict(family, device.clone()));
@@ -78,6 +85,13 @@ fn elements(
         elements.push(Element::Sealed(device.clone()));
     }
     elements
+}
+
+/// May only our own networks reach what the host serves at this gateway address? Not where the network's owner lets
+/// others in.
+fn closed(settings: &BridgeSettings, gateway: &IpAddr) -> bool {
+    let mode = mode(settings, Family::of(gateway));
+    settings.trusted.is_empty() && matches!(mode, GatewayMode::Nat | GatewayMode::Isolated)
 }
 
 /// What is let in, and with which address sandboxes go out.

@@ -1,9 +1,13 @@
 //! What a sandbox wants of the kernel: namespace, interfaces, routes, names, ports and mounted volumes.
 use super::{Lookup, gateway, network::bridge_addresses, ports};
 use crate::model::{
-    Endpoint, Family, Mac, Network, Sandbox,
+    Bandwidth, Endpoint, Family, Mac, Network, Sandbox,
     address::Cidr,
-    kernel::{Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, handed_end},
+    bandwidth::Rate,
+    kernel::{
+        Bucket, Element, IpvlanMode, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, Shaper,
+        handed_end,
+    },
     mount::MountKind,
     network::{Driver, Settings},
     options::VlanMode,
@@ -26,6 +30,7 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> 
     for endpoint in &sandbox.endpoints {
         let Some(network) = lookup.network(endpoint.network) else { continue };
         items.extend(link(sandbox, endpoint, &network).map(Item::Link));
+        items.extend(shaper(sandbox, endpoint, &network).map(Item::Shaper));
         items.extend(guard(endpoint, &network).into_iter().map(Item::Element));
     }
     if path.is_some() {
@@ -33,6 +38,13 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> 
     }
     items.extend(ports::items(sandbox, lookup));
     items
+}
+
+/// Its interfaces alone: where only they are looked at, and there are a thousand of them.
+pub fn links<'a>(sandbox: &'a Sandbox, lookup: &'a dyn Lookup) -> impl Iterator<Item = Link> + 'a {
+    let none = matches!(sandbox.netns, Netns::Host | Netns::Shared(_) | Netns::Leased { .. });
+    let seats = sandbox.endpoints.iter().filter(move |_| !none);
+    seats.filter_map(|seat| link(sandbox, seat, &*lookup.network(seat.network)?))
 }
 
 /// What lies behind the sandbox's door, its interfaces apart.
@@ -100,6 +112,22 @@ fn link(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Lin
             .collect(),
         routes: endpoint.routes.clone(),
     })
+}
+
+/// Its limits, in what a bucket counts. A burst below one packet would let nothing through.
+fn shaper(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> Option<Shaper> {
+    let settings = network.bridge().filter(|_| !endpoint.bandwidth.is_none())?;
+    // 14 bytes of Ethernet, 4 of a VLAN.
+    let packet = settings.mtu.unwrap_or(1_500).saturating_add(18);
+    let bucket = |wanted: Rate| {
+        let rate = wanted.rate / 8;
+        let room = u64::from(u32::MAX).saturating_sub(Bucket::waiting(rate));
+        let burst = u32::try_from((wanted.burst / 8).min(room)).unwrap_or(u32::MAX);
+        Bucket { rate, burst: burst.max(packet) }
+    };
+    let Bandwidth { ingress, egress } = endpoint.bandwidth;
+    let (ingress, egress) = (ingress.map(bucket), egress.map(bucket));
+    Some(Shaper { endpoint: endpoint.id, sandbox: sandbox.id, ingress, egress })
 }
 
 /// RFC 3927 section 2.8, RFC 4291 section 2.5.6.

@@ -1,5 +1,5 @@
 //! What operations did, in words for a person: one line for each kind, with the object if it is one alone.
-use crate::model::kernel::{Item, Op};
+use crate::model::kernel::{Item, Op, host_end};
 use std::collections::BTreeMap;
 
 /// `bridge br-x was put right`, `3 links were made` ...
@@ -32,6 +32,7 @@ fn name(item: &Item) -> String {
         Item::VolumeMount(mount) => format!("mount of volume {}", mount.volume),
         Item::Hold(hold) => format!("port {}/{}", hold.port, hold.proto),
         Item::Link(link) => format!("link {} ({})", link.name, link.host_name()),
+        Item::Shaper(shaper) => format!("limits of {}", host_end(&shaper.endpoint)),
         Item::Routes(routes) => format!("routes of sandbox {}", routes.sandbox.short()),
         Item::Resolver(resolver) => format!("resolver of sandbox {}", resolver.sandbox.short()),
         Item::Element(element) => format!("element {element:?}"),

@@ -13,7 +13,7 @@ fn inspect(name: &str) -> Value {
 fn podman_and_containerd_spell_differently() {
     let podman = json!({"aliases": {"n": ["al1", "0123456789ab"]}, "portMappings": [
         {"hostPort": 8000, "containerPort": 80, "protocol": "tcp"}, {"hostPort": 8001, "containerPort": 81, "protocol": "tcp"}]});
-    let cri = json!({"bandwidth": {"IngressRate": 1000}, "dns": {"Servers": ["10.96.0.10"], "Searches": ["svc.local"], "Options": []},
+    let cri = json!({"bandwidth": {"IngressRate": 1_000_000, "IngressBurst": 4_294_967_295_u64}, "dns": {"Servers": ["10.96.0.10"], "Searches": ["svc.local"], "Options": []},
         "io.kubernetes.cri.pod-annotations": {"a": "b"},
         "portMappings": [{"HostPort": 8080, "ContainerPort": 80, "Protocol": "TCP", "HostIP": ""}]});
     world(|_| {
@@ -217,5 +217,156 @@ fn ports_come_with_any_network() {
         }
         call("DEL", seat("c2", &other), &list("one", 1, json!([]))).fine();
         assert_eq!(crate::world::sandboxes(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn bandwidth_is_limited_and_checked() {
+    world(|w| {
+        let ns = netns("a");
+        let limits = |bandwidth: Value| {
+            config(
+                "1.0.0",
+                "n",
+                json!({ "subnet": "10.44.0.0/24", "runtimeConfig": { "bandwidth": bandwidth } }),
+            )
+        };
+        // As containerd sends it, and as the specification has it.
+        for bandwidth in [
+            json!({ "IngressRate": 8_000_000, "IngressBurst": 4_294_967_295_u64, "EgressRate": 4_000_000, "EgressBurst": 4_294_967_295_u64 }),
+            json!({ "ingressRate": 8e6, "ingressBurst": 1_000_000, "egressRate": 4_000_000, "egressBurst": 1_000_000 }),
+        ] {
+            let list = limits(bandwidth);
+            let result = call("ADD", seat("c1", &ns), &list).fine();
+            let end = result["interfaces"][0]["name"].as_str().expect("host end").to_owned();
+            let tc = |args: &[&str]| {
+                let output = Command::new("tc").args(args).output().expect("run tc");
+                String::from_utf8_lossy(&output.stdout).into_owned()
+            };
+            assert!(tc(&["qdisc", "show", "dev", &end]).contains("tbf 1: root refcnt 2 rate 8Mbit"));
+            assert!(tc(&["qdisc", "show", "dev", &end.replacen("pt", "pq", 1)]).contains("rate 4Mbit"));
+            let mut check = list.clone();
+            check["prevResult"] = result;
+            call("CHECK", seat("c1", &ns), &check).fine();
+            w.start_daemon();
+            call("CHECK", seat("c1", &ns), &check).fine();
+            // One that the daemon knows and the kernel does not have: seen from another host's namespace.
+            let said = crate::world::call_elsewhere("CHECK", seat("c1", &ns), &check);
+            assert_eq!(said.code, 1, "{said:?}");
+            assert!(
+                said.json["msg"]
+                    .as_str()
+                    .is_some_and(|msg| msg.contains("the ingress limit of eth0, 8000000 bit/s, is gone")),
+                "{said:?}"
+            );
+            call("DEL", seat("c1", &ns), &list).fine();
+        }
+        for (bandwidth, words) in [
+            (json!({ "ingressRate": 8, "ingressBurst": 0 }), "needs a burst"),
+            (json!({ "egressBurst": 8 }), "it needs egressRate beside it"),
+            (json!({ "egressRate": -1, "egressBurst": 8 }), "a whole number"),
+            (json!({ "egressRate": 1, "egressBurst": 8 }), "from 8 bit/s"),
+        ] {
+            let said = call("ADD", seat("c1", &ns), &limits(bandwidth));
+            assert_eq!((said.code, &said.json["code"]), (1, &json!(7)));
+            assert!(said.json["msg"].as_str().is_some_and(|msg| msg.contains(words)), "{words}: {said:?}");
+        }
+        // A rate of 0 is no limit.
+        call("ADD", seat("c1", &ns), &limits(json!({ "ingressRate": 0, "egressRate": 0 }))).fine();
+    });
+}
+
+#[test]
+fn ranges_of_addresses() {
+    world(|_| {
+        let list = |network: &str, ranges: Value| {
+            config("1.0.0", network, json!({ "type": "pontoon", "runtimeConfig": { "ipRanges": ranges } }))
+        };
+        // Both spellings; two ranges of one set, of which the first is full after two.
+        let ranges = json!([
+            [{ "Subnet": "10.47.0.0/24", "RangeStart": "10.47.0.50", "RangeEnd": "10.47.0.51", "Gateway": "10.47.0.254" },
+             { "subnet": "10.47.0.0/24", "rangeStart": "10.47.0.200" }],
+            [{ "subnet": "fd47::/64", "rangeStart": "fd47::100", "rangeEnd": "fd47::1ff" }],
+        ]);
+        let list_a = list("ranged", ranges);
+        let mut given = Vec::new();
+        for number in 0..3 {
+            let ns = netns(&format!("a{number}"));
+            let result = call("ADD", seat(&format!("c{number}"), &ns), &list_a).fine();
+            assert_eq!(result["ips"][0]["gateway"], "10.47.0.254");
+            given.push((result["ips"][0]["address"].clone(), result["ips"][1]["address"].clone()));
+            assert_eq!(addresses(&ns, "eth0").map(|all| all.len()), Some(2));
+        }
+        let pair = |v4: &str, v6: &str| (json!(v4), json!(v6));
+        assert_eq!(
+            given,
+            [
+                pair("10.47.0.50/24", "fd47::100/64"),
+                pair("10.47.0.51/24", "fd47::101/64"),
+                pair("10.47.0.200/24", "fd47::102/64")
+            ]
+        );
+        let full =
+            json!([[{ "subnet": "10.47.0.0/24", "rangeStart": "10.47.0.50", "rangeEnd": "10.47.0.51" }]]);
+        let set = |range: Value| json!([[range]]);
+        for (ranges, words) in [
+            (full, "no free address left from 10.47.0.50 to 10.47.0.51"),
+            (set(json!({ "subnet": "10.99.0.0/24" })), "network ranged has 10.47.0.0/24"),
+            (
+                set(json!({ "subnet": "10.47.0.0/24", "gateway": "10.47.0.1" })),
+                "network ranged has 10.47.0.254",
+            ),
+            (set(json!({ "subnet": "10.47.0.0/24", "rangeStart": "10.48.0.1" })), "does not lie in it"),
+            (
+                set(json!({ "subnet": "10.47.0.0/24", "rangeStart": "10.47.0.9", "rangeEnd": "10.47.0.8" })),
+                "is behind its end",
+            ),
+            (set(json!({ "rangeStart": "10.47.0.9" })), "subnet"),
+            (json!([[{ "subnet": "10.47.0.0/24" }], [{ "subnet": "10.47.0.0/24" }]]), "second of its family"),
+            (json!([[{ "subnet": "10.47.0.0/24" }, { "subnet": "fd47::/64" }]]), "mixes IPv4 and IPv6"),
+        ] {
+            let ns = netns("b");
+            let said = call("ADD", seat("cx", &ns), &list("ranged", ranges));
+            assert_eq!(said.code, 1, "{words}");
+            assert!(said.json["msg"].as_str().is_some_and(|msg| msg.contains(words)), "{words}: {said:?}");
+            assert_eq!(addresses(&ns, "eth0"), None);
+        }
+    });
+}
+
+#[test]
+fn lends_addresses_of_both_families() {
+    world(|w| {
+        // As `bridge` and `macvlan` call an address plugin: their configuration, our section.
+        let ipam = json!({ "type": "pontoon", "subnets": ["10.49.0.0/24", "fd49::/64"],
+            "routes": [{ "dst": "0.0.0.0/0" }, { "dst": "::/0" }] });
+        let list = json!({ "cniVersion": "1.0.0", "name": "lent6", "type": "macvlan", "ipam": ipam });
+        let ns = netns("a");
+        let result = call("ADD", seat("c1", &ns), &list).fine();
+        assert_eq!(result["ips"][0], json!({ "address": "10.49.0.2/24", "gateway": "10.49.0.1" }));
+        assert_eq!(result["ips"][1], json!({ "address": "fd49::2/64", "gateway": "fd49::1" }));
+        assert_eq!(result["routes"].as_array().map(Vec::len), Some(2));
+        assert!(result.get("interfaces").is_none(), "they are the other plugin's");
+        assert_eq!(addresses(&ns, "eth0"), None, "nothing is made");
+        let mut check = list.clone();
+        check["prevResult"] = result;
+        call("CHECK", seat("c1", &ns), &check).fine();
+        // After a restart it is nobody else's, and one range of each family narrows the choice.
+        w.start_daemon();
+        let mut narrow = list.clone();
+        narrow["runtimeConfig"] = json!({ "ipRanges": [[{ "subnet": "fd49::/64", "rangeStart": "fd49::2", "rangeEnd": "fd49::3" }]] });
+        let other = netns("b");
+        let result = call("ADD", seat("c2", &other), &narrow).fine();
+        assert_eq!(result["ips"][1]["address"], "fd49::3/64");
+        let said = call("ADD", seat("c3", &netns("c")), &narrow);
+        assert!(said.json["msg"].as_str().is_some_and(|msg| msg.contains("fd49::2 to fd49::3")), "{said:?}");
+        // Given back, it is had again; a prevResult with another address is noticed.
+        call("DEL", seat("c1", &ns), &list).fine();
+        let result = call("ADD", seat("c3", "/run/netns/c"), &narrow).fine();
+        assert_eq!(result["ips"][1]["address"], "fd49::2/64");
+        check["prevResult"] = result;
+        check["prevResult"]["ips"][1]["address"] = json!("fd49::9/64");
+        let wrong = call("CHECK", seat("c3", "/run/netns/c"), &check);
+        assert!(wrong.json["msg"].as_str().is_some_and(|msg| msg.contains("fd49::2/64")), "{wrong:?}");
     });
 }

@@ -65,6 +65,16 @@ pub fn call_program(program: &str, verb: &str, seat: Seat<'_>, config: &Value) -
     Said { code: output.status.code().unwrap_or(-1), json, took: start.elapsed() }
 }
 
+/// The plugin called from another network namespace, where nothing of ours stands.
+pub fn call_elsewhere(verb: &str, seat: Seat<'_>, config: &Value) -> Said {
+    use std::os::unix::fs::PermissionsExt;
+    let (path, inside) = ("/run/elsewhere.sh", netns("elsewhere"));
+    std::fs::write(path, format!("#!/bin/sh\nexec /usr/bin/nsenter --net={inside} {PLUGIN}\n"))
+        .expect("script");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    call_program(path, verb, seat, config)
+}
+
 /// It runs, and waits for its configuration.
 pub fn start_program(program: &str, verb: &str, seat: Seat<'_>) -> Child {
     Command::new(program)

@@ -23,7 +23,7 @@ fn the_same_as_dockerd() {
                 different.push(format!("{request} {body}\n    {}", found.join("\n    ")));
             }
         }
-        dockerd.leave();
+        dockerd.leave(&["box"]);
         assert!(different.is_empty(), "{} differ\n{}", different.len(), different.join("\n"));
     });
 }

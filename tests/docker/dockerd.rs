@@ -10,6 +10,7 @@ use std::{
 };
 
 const HOME: &str = "/run/dockerd";
+const PROGRAMS: &[&str] = &["dockerd", "docker", "busybox", "runc", "containerd"];
 
 pub struct Dockerd {
     child: Child,
@@ -18,10 +19,20 @@ pub struct Dockerd {
 impl Dockerd {
     /// Started, with `box` running on its default network; a skip where it cannot run.
     pub fn start() -> Self {
-        need(&["dockerd", "docker", "busybox", "runc", "containerd"]);
+        need(PROGRAMS);
         run("ip", &["netns", "add", "dockerd"]);
+        let dockerd = Dockerd::bare("{}");
+        dockerd.import();
+        let run = "run -d --name box -h box -p 127.0.0.1:8080:80 -v busy:/data --label a=b sandbox busybox sleep 1000";
+        dockerd.docker(&run.split(' ').collect::<Vec<_>>());
+        dockerd
+    }
+
+    /// Started in the namespace `dockerd`, which is there, with this configuration and nothing in it.
+    pub fn bare(configuration: &str) -> Self {
+        need(PROGRAMS);
         fs::create_dir_all(HOME).expect("folder");
-        fs::write(format!("{HOME}/conf.json"), "{}").expect("configuration");
+        fs::write(format!("{HOME}/conf.json"), configuration).expect("configuration");
         let log = File::create(format!("{HOME}/log")).expect("log");
         // `ip netns exec` gives it mounts of its own, and a /sys without cgroups.
         let script = format!(
@@ -38,7 +49,6 @@ impl Dockerd {
             .expect("start dockerd");
         let mut dockerd = Dockerd { child };
         dockerd.wait();
-        dockerd.furnish();
         dockerd
     }
 
@@ -58,25 +68,25 @@ impl Dockerd {
         }
     }
 
-    fn furnish(&self) {
+    /// The image `sandbox`: busybox alone.
+    pub fn import(&self) {
         let image = format!("{HOME}/image");
         fs::create_dir_all(format!("{image}/bin")).expect("folder");
         fs::create_dir_all(format!("{image}/data")).expect("folder");
         fs::copy("/bin/busybox", format!("{image}/bin/busybox")).expect("busybox");
         run("tar", &["-C", &image, "-cf", &format!("{image}.tar"), "."]);
         self.docker(&["import", &format!("{image}.tar"), "sandbox"]);
-        let run = "run -d --name box -h box -p 127.0.0.1:8080:80 -v busy:/data --label a=b sandbox busybox sleep 1000";
-        self.docker(&run.split(' ').collect::<Vec<_>>());
     }
 
-    fn docker(&self, args: &[&str]) {
+    /// Output of the `docker` program.
+    pub fn docker(&self, args: &[&str]) -> String {
         let host = format!("unix://{}", self.socket().display());
-        run("docker", &[&["-H", &host], args].concat());
+        run("docker", &[&["-H", &host], args].concat())
     }
 
-    /// Everything removed, and ended.
-    pub fn leave(mut self) {
-        self.docker(&["rm", "-f", "box"]);
+    /// These containers removed, and ended.
+    pub fn leave(mut self, containers: &[&str]) {
+        self.docker(&[&["rm", "-f"], containers].concat());
         self.end();
         run("ip", &["netns", "del", "dockerd"]);
     }

@@ -8,6 +8,7 @@ mod cli;
 mod differential;
 mod differential_steps;
 mod dockerd;
+mod lan;
 mod plugin;
 mod python;
 mod raw;

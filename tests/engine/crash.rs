@@ -20,13 +20,17 @@ pub fn base() -> World {
         {"kind": "volume", "target": "/cache", "driver_options": {"type": "tmpfs", "device": "tmpfs"}},
     ]);
     let ports = json!([{"port": 80, "host_port": 8080}, {"port": 53, "host_port": 5353, "proto": "udp"}]);
-    let networks = json!([{"network": "front"}, {"network": "back"}]);
+    let networks = json!([{"network": "front"}, {"network": "back", "bandwidth": limits()}]);
     world.ok(
         "Sandbox.Create",
         json!({"name": "web", "networks": networks, "ports": ports, "mounts": mounts, "auto_remove": true}),
     );
     world.ok("Sandbox.Create", json!({"name": "app", "networks": [{"network": "back"}], "netns": "/run/netns/given", "ports": [{"port": 1, "host_port": 9000}]}));
     world
+}
+
+fn limits() -> Value {
+    json!({"ingress": {"rate": 8_000_000, "burst": 800_000}, "egress": {"rate": 80_000, "burst": 80_000}})
 }
 
 /// One command of every kind: name, method, body.
@@ -36,7 +40,7 @@ pub fn kinds() -> Vec<(&'static str, &'static str, Value)> {
         {"kind": "volume", "source": "scratch", "target": "/scratch"},
         {"kind": "volume", "target": "/anonymous", "driver_options": {"type": "tmpfs", "device": "tmpfs"}},
     ]);
-    let networks = json!([{"network": "front", "aliases": ["shop"]}, {"network": "back", "priority": 5}]);
+    let networks = json!([{"network": "front", "aliases": ["shop"]}, {"network": "back", "priority": 5, "bandwidth": limits()}]);
     let ports =
         json!([{"port": 80, "host_port": 80}, {"port": 7000, "host_port": 7000, "count": 9}, {"port": 443}]);
     vec![
@@ -67,7 +71,7 @@ pub fn kinds() -> Vec<(&'static str, &'static str, Value)> {
         (
             "connect",
             "Network.Connect",
-            json!({"sandbox": "app", "endpoint": {"network": "front", "priority": 9}}),
+            json!({"sandbox": "app", "endpoint": {"network": "front", "priority": 9, "bandwidth": limits()}}),
         ),
         ("disconnect", "Network.Disconnect", json!({"sandbox": "web", "network": "back"})),
         ("disconnect the last", "Network.Disconnect", json!({"sandbox": "app", "network": "back"})),

@@ -12,6 +12,7 @@
 //! | `random` | all of this for any sequence of commands |
 //! | `battery` | the fake kernel passes the battery that the real one passes |
 mod addresses;
+mod bandwidth;
 mod batch;
 #[path = "../host_battery/mod.rs"]
 mod battery;
@@ -29,4 +30,5 @@ mod restart;
 mod seats;
 mod support;
 mod undo;
+mod update;
 mod volumes;

@@ -6,7 +6,8 @@ use pontoon::{
         Family, Id, IfName, Mac, Proto, Subnet,
         address::Cidr,
         kernel::{
-            Bridge, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route, Routes,
+            Bridge, Bucket, Element, Hold, Item, Link, LinkKind, Namespace, Op, PairVerdict, Resolver, Route,
+            Routes, Shaper,
         },
     },
     plan::diff::diff,
@@ -37,6 +38,7 @@ pub const BATTERY: &[(&str, Check)] = &[
     ("a namespace is known by its inode", namespaces),
     ("a removed namespace takes its links along", links_end),
     ("routes move", routes_move),
+    ("limits change, and come again with their link", limits),
 ];
 
 fn id(n: u8) -> Id {
@@ -218,4 +220,43 @@ fn routes_move(ground: &mut Ground<'_>) {
     let found = ours(ground.host.observe(&scene, Extent::All).expect("to be observed"));
     assert_eq!(diff(found, scene.clone()), []);
     clear(ground, &scene);
+}
+
+fn shaper(ingress: Option<u64>, egress: Option<u64>) -> Item {
+    let bucket = |rate| Bucket { rate, burst: 20_000 };
+    let (ingress, egress) = (ingress.map(bucket), egress.map(bucket));
+    Item::Shaper(Shaper { endpoint: id(8), sandbox: id(9), ingress, egress })
+}
+
+fn limits(ground: &mut Ground<'_>) {
+    let scene = vec![bridge(1), namespace(ground, 9), link(8, 9, 1, "eth0")];
+    add(ground, &scene);
+    let mut before: Option<Item> = None;
+    // The third is more than 32 bits of bytes a second.
+    for (ingress, egress) in [
+        (Some(1_000_000), None),
+        (Some(2_000_000), Some(500)),
+        (None, Some(10_000_000_000)),
+        (Some(3_000_000), Some(3_000_000)),
+    ] {
+        let wanted = shaper(ingress, egress);
+        apply(ground, &diff(before.clone(), [wanted.clone()])).expect("limits");
+        let whole: Vec<Item> = scene.iter().cloned().chain([wanted.clone()]).collect();
+        let found = ours(ground.host.observe(&whole, Extent::All).expect("to be observed"));
+        assert_eq!(diff(found, whole), [], "{wanted:?}");
+        before = Some(wanted);
+    }
+    let limited: Vec<Item> = scene.iter().cloned().chain(before).collect();
+    // Without its link a limit is no limit.
+    apply(ground, &[Op::Remove(link(8, 9, 1, "eth0"))]).expect("the link to go");
+    let found = ours(ground.host.observe(&limited, Extent::All).expect("to be observed"));
+    let ops = diff(found, limited.clone());
+    assert!(
+        ops.iter().any(|op| matches!(op, Op::Change(_, Item::Shaper(_)) | Op::Add(Item::Shaper(_)))),
+        "{ops:?}"
+    );
+    apply(ground, &ops).expect("both again");
+    let found = ours(ground.host.observe(&limited, Extent::All).expect("to be observed"));
+    assert_eq!(diff(found, limited.clone()), []);
+    clear(ground, &limited);
 }

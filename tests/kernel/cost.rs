@@ -9,16 +9,16 @@ use std::{
 
 /// What the thread that does the work was seen doing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Cost {
-    calls: BTreeMap<String, usize>,
+pub struct Cost {
+    pub calls: BTreeMap<String, usize>,
     /// Netlink messages sent.
-    sent: usize,
+    pub sent: usize,
     /// Bytes of all answers.
-    received: usize,
+    pub received: usize,
 }
 
 impl Cost {
-    fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.calls.values().sum()
     }
 }
@@ -44,17 +44,18 @@ const UNSTEADY: [&str; 16] = [
     "fsmount",
 ];
 
-/// Follows one thread until it is dropped.
-struct Strace {
+/// Follows one thread until `log`.
+pub struct Strace {
     child: Child,
     log: String,
 }
 
 impl Strace {
-    fn of(thread: &str) -> Self {
+    /// `more`: further flags for strace(1).
+    pub fn of(thread: &str, more: &[&str]) -> Self {
         let log = format!("/run/strace-{thread}");
         let mut strace = Command::new("strace");
-        strace.args(["-q", "-v", "-s", "0", "-o", &log, "-p", thread]);
+        strace.args(["-q", "-v", "-s", "0", "-o", &log, "-p", thread]).args(more);
         let child = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace");
         let status = format!("/proc/{thread}/status");
         soon(5000, "strace holds the thread", || {
@@ -63,12 +64,17 @@ impl Strace {
         Strace { child, log }
     }
 
-    fn end(mut self) -> Cost {
+    /// What it wrote.
+    pub fn log(mut self) -> String {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("pid"));
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("kill");
         self.child.wait().expect("wait");
+        fs::read_to_string(&self.log).expect("strace's log")
+    }
+
+    pub fn end(self) -> Cost {
         let mut cost = Cost::default();
-        for line in fs::read_to_string(&self.log).expect("strace's log").lines() {
+        for line in self.log().lines() {
             let Some((call, _)) = line.split_once('(') else { continue };
             if UNSTEADY.contains(&call) || !call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 continue;
@@ -87,13 +93,13 @@ impl Strace {
     }
 }
 
-/// The thread of the daemon that changes the kernel.
-fn engine(w: &World) -> String {
+/// The daemon's thread of this name; `engine` is the one that changes the kernel.
+pub fn thread(w: &World, name: &str) -> String {
     let tasks = fs::read_dir(format!("/proc/{}/task", w.daemon.pid())).expect("threads");
     let mut tasks = tasks.map(|task| task.expect("a thread").path());
-    let engine =
-        tasks.find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "engine\n"));
-    engine.expect("the engine's thread").file_name().expect("a number").to_string_lossy().into_owned()
+    let found =
+        tasks.find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name));
+    found.expect("the thread").file_name().expect("a number").to_string_lossy().into_owned()
 }
 
 /// An attach and a detach with one network, one port and a name.
@@ -102,11 +108,11 @@ fn cost(w: &World) -> [Cost; 2] {
     // The first one finds everything cold.
     w.call("Sandbox.Create", body.clone());
     w.remove("probe");
-    let engine = engine(w);
-    let strace = Strace::of(&engine);
+    let engine = thread(w, "engine");
+    let strace = Strace::of(&engine, &[]);
     w.call("Sandbox.Create", body);
     let attach = strace.end();
-    let strace = Strace::of(&engine);
+    let strace = Strace::of(&engine, &[]);
     w.remove("probe");
     [attach, strace.end()]
 }

@@ -6,11 +6,16 @@ mod world;
 
 mod api;
 mod attach;
+mod bandwidth;
 mod clients;
 mod cost;
+mod cost_house;
+mod cost_waits;
 mod drift;
 mod exhausted;
+mod firewalls;
 mod first_packet;
+mod frames;
 mod handover;
 mod hostile;
 mod instances;

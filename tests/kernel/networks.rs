@@ -1,5 +1,5 @@
 //! Networks as a user makes them, and the bridges that come of it.
-use crate::world::{World, need, world};
+use crate::world::{World, need, tool::soon, world};
 use serde_json::{Value, json};
 
 const JUDGES: &[&str] = &["ip", "nft"];
@@ -58,6 +58,38 @@ fn a_bridge_is_as_promised() {
         assert_eq!(bridge(w, &n)["address"], before["address"]);
         w.call("Network.Remove", json!({"name": "n"}));
         assert_eq!(w.host.link("mybr"), Value::Null, "rm takes the bridge away");
+    });
+}
+
+/// Removed and made again without a pause, with the same subnet on the same bridge, while the kernel still has the old
+/// bridges to delete; the daemon dies in between.
+#[test]
+fn a_network_is_made_again_at_once() {
+    need(JUDGES);
+    world(|w| {
+        let body = json!({
+            "pools": [{"subnet": "10.9.0.0/24"}],
+            "options": {"com.docker.network.bridge.name": "mybr"},
+        });
+        for round in 0..20 {
+            let n = w.network("n", body.clone());
+            assert!(bridge(w, &n)["flags"].as_array().expect("flags").contains(&json!("UP")), "{n}");
+            assert_eq!(w.host.addresses("mybr"), ["10.9.0.1/24"]);
+            if round == 19 {
+                let a = w.sandbox("a", &["n"]);
+                assert!(a.place.ping("10.9.0.1", "1"), "packets pass the newest bridge");
+                w.remove("a");
+            }
+            w.call("Network.Remove", json!({"name": "n"}));
+            assert_eq!(w.host.link("mybr"), Value::Null);
+            assert!(!w.host.run("ip", &["route"]).contains("10.9.0."), "no route is left");
+            if round == 10 {
+                w.daemon.kill();
+                w.daemon.again();
+            }
+        }
+        soon(20_000, "the old bridges are gone", || !w.host.run("ip", &["link"]).contains("ptx"));
+        assert_eq!(w.events("repair"), [""; 0], "nothing of it was taken for drift");
     });
 }
 

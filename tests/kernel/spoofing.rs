@@ -81,3 +81,61 @@ fn the_guard_can_be_switched_off() {
         assert_eq!(echo::open(&a.place, &format!("{}:80", b.ip), "b"), "10.9.0.99");
     });
 }
+
+/// The host asks its routing table about senders whom the guard has not vouched for. It vouches by a packet mark, which
+/// a sandbox may set as it likes, and which nobody sees behind the host's first hook.
+#[test]
+fn a_mark_vouches_for_nobody_and_is_not_left_behind() {
+    const BIT: &str = "0x00100000";
+    need(&["ip", "nft", "ping"]);
+    world(|w| {
+        let (guarded, ..) = pair(w, json!({}));
+        let pools = json!([{"subnet": "10.10.0.0/24"}, {"subnet": "fd10::/64"}]);
+        w.dual("open", json!({"pools": pools, "options": {"guard": "false"}}));
+        let open = w.sandbox("c", &["open"]);
+        let (foreign4, foreign6) = ("198.51.100.7", "2001:db8:7::7");
+        // Behind the hooks at -300: what came, from where, marked or not.
+        let watch = format!(
+            "table inet watch {{\nchain seen {{ type filter hook prerouting priority -290; policy accept;\n\
+             meta mark & {BIT} != 0 counter comment \"marked\"\n\
+             ip saddr {foreign4} counter comment \"foreign4\"\nip6 saddr {foreign6} counter comment \"foreign6\"\n\
+             ip saddr {} icmp type echo-request counter comment \"guarded4\"\n\
+             ip6 saddr {} icmpv6 type echo-request counter comment \"guarded6\"\n\
+             ip saddr {} icmp type echo-request counter comment \"open4\"\n}}\n}}",
+            guarded.ip, guarded.ip6, open.ip
+        );
+        std::fs::write("/run/watch.nft", watch).expect("a file");
+        w.host.run("nft", &["-f", "/run/watch.nft"]);
+        let mark = format!(
+            "table inet m {{\nchain o {{ type filter hook output priority mangle; policy accept;\n\
+             meta mark set {BIT}\n}}\n}}"
+        );
+        std::fs::write("/run/mark.nft", mark).expect("a file");
+        let ping =
+            |from: &Box, more: &[&str]| from.place.try_run("ping", &[&["-c1", "-W0.3"], more].concat()).0;
+        for sender in [&guarded, &open] {
+            sender.place.run("nft", &["-f", "/run/mark.nft"]);
+            for cidr in [format!("{foreign4}/32"), format!("{foreign6}/128")] {
+                sender.place.run("ip", &["addr", "add", &cidr, "dev", "eth0", "nodad"]);
+            }
+        }
+        assert!(ping(&open, &["10.10.0.1"]), "its own address is no false sender");
+        assert!(ping(&guarded, &["10.9.0.1"]) && ping(&guarded, &["fd09::1"]), "to its gateway");
+        for (sender, v4, v6) in [(&guarded, "10.9.0.1", "fd09::1"), (&open, "10.10.0.1", "fd10::1")] {
+            assert!(!ping(sender, &["-I", foreign4, v4]) && !ping(sender, &["-I", foreign6, v6]));
+        }
+        let seen = w.host.run("nft", &["list", "table", "inet", "watch"]);
+        w.host.run("nft", &["delete", "table", "inet", "watch"]);
+        for (what, came) in [
+            ("marked", false),
+            ("foreign4", false),
+            ("foreign6", false),
+            ("guarded4", true),
+            ("guarded6", true),
+            ("open4", true),
+        ] {
+            let line = seen.lines().find(|line| line.contains(&format!("\"{what}\""))).expect("a counter");
+            assert_eq!(!line.contains("packets 0 "), came, "{what}: {line}");
+        }
+    });
+}

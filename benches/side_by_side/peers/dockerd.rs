@@ -1,5 +1,5 @@
 //! dockerd by its API: a private daemon with folders of its own, containers of busybox alone.
-use super::find;
+use super::{find, timed_program};
 use crate::{
     http,
     place::{Place, Server, until},
@@ -24,11 +24,15 @@ pub struct Dockerd {
 
 impl Dockerd {
     pub fn start(name: &str) -> Result<Self, String> {
+        Dockerd::start_at(Place::new(name), name)
+    }
+
+    /// In a place that stands, beside whoever is there.
+    pub fn start_at(place: Place, name: &str) -> Result<Self, String> {
         let program = find(&["/usr/sbin/dockerd", "/usr/bin/dockerd"], "docker.io")?;
         let busybox = find(&["/bin/busybox", "/usr/bin/busybox"], "busybox-static")?;
         let folder = crate::folder().join(name);
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-        let place = Place::new(name);
         let socket = folder.join("docker.sock");
         let log = std::fs::File::create(folder.join("log")).map_err(|error| error.to_string())?;
         let config = folder.join("daemon.json");
@@ -65,6 +69,26 @@ impl Dockerd {
         let ipam = json!({ "Config": [{ "Subnet": subnet }] });
         self.call("POST", "/networks/create", json!({ "Name": name, "Driver": "bridge", "IPAM": ipam }))
             .map(drop)
+    }
+
+    /// A network whose driver and addresses are the plugin `pontoon`'s.
+    pub fn plugged(&self, name: &str) -> Result<(), String> {
+        let body = json!({ "Name": name, "Driver": "pontoon", "IPAM": { "Driver": "pontoon" } });
+        self.call("POST", "/networks/create", body).map(drop)
+    }
+
+    /// `docker run -d -p PORT:80`, as typed; seconds until it is back.
+    pub fn run(&self, name: &str, network: &str, port: u16) -> Result<f64, String> {
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.socket.display()));
+        command.args(["run", "-d", "--name", name, "--network", network]);
+        if network != "none" {
+            command.args(["-p", &format!("{port}:80")]);
+        }
+        command.args([IMAGE, "/bin/busybox", "sleep", "100000"]);
+        let took = timed_program(&mut command)?;
+        self.containers.borrow_mut().push(name.to_owned());
+        Ok(took)
     }
 
     /// A running container on `network` with these ports published: the host's, its own, the protocol.

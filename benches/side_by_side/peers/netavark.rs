@@ -45,6 +45,12 @@ impl Netavark {
         Netavark { place: Place::at(&ours.place.path), program, aardvark: None, config, host }
     }
 
+    /// Somebody who stays, so that aardvark-dns need not start for each of the others.
+    pub fn stays(&self, name: &str) -> Result<(), String> {
+        let netns = crate::place::empty(name);
+        self.setup(&Seat { number: 500, name: "stays", netns: &netns, ports: None }, true)
+    }
+
     pub fn address(number: usize) -> String {
         format!("10.77.{}.{}", 1 + number / 200, 2 + number % 200)
     }

@@ -1,5 +1,5 @@
 //! One network, one port, one DNS name, made durable: attached and detached one at a time, through the native API.
-use super::Add;
+use super::{Add, turns::Round};
 use crate::{
     bare::{self, Bare, Hand},
     clock::timed,
@@ -23,7 +23,7 @@ const BLOCK: usize = 50;
 const PEER_ROUNDS: usize = 20;
 
 /// Seconds of attaches and of detaches.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Times {
     pub attach: Vec<f64>,
     pub detach: Vec<f64>,
@@ -104,6 +104,7 @@ pub fn stand_and_go(
     }
     rounds
         .for_each(|round| ['o', 'b'].map(|letter| place::forget(&path(letter, round))).into_iter().collect());
+    place::pause();
     lost
 }
 
@@ -121,69 +122,64 @@ fn dockerd() -> Result<Times, String> {
     connects(&docker.socket, "box")
 }
 
-/// `POST /networks/bench/connect` and `/disconnect`, the same client for whoever serves the Docker API.
-pub fn connects(socket: &Path, container: &str) -> Result<Times, String> {
+/// Connects and disconnects one that runs, over and over.
+fn connects(socket: &Path, container: &str) -> Result<Times, String> {
     let mut times = Times::default();
     for _ in 0..PEER_ROUNDS {
-        let mut failed = None;
-        for (verb, samples) in [("connect", &mut times.attach), ("disconnect", &mut times.detach)] {
-            let body = serde_json::json!({ "Container": container });
-            samples.push(timed(|| {
-                failed = crate::http::json(socket, "POST", &format!("/networks/bench/{verb}"), &body).err();
-            }));
-            if let Some(error) = failed.take() {
-                return Err(error);
-            }
-        }
+        let (attach, detach) = connect_once(socket, "bench", container)?;
+        times.attach.push(attach);
+        times.detach.push(detach);
     }
     Ok(times)
 }
 
+/// `POST /networks/NETWORK/connect` and `/disconnect`, the same client for whoever serves the Docker API.
+pub fn connect_once(socket: &Path, network: &str, container: &str) -> Round {
+    let call = |verb: &str| {
+        let body = serde_json::json!({ "Container": container });
+        let mut said = Ok(());
+        let path = format!("/networks/{network}/{verb}");
+        let took = timed(|| said = crate::http::json(socket, "POST", &path, &body).map(drop));
+        said.map(|()| took)
+    };
+    Ok((call("connect")?, call("disconnect")?))
+}
+
 fn netavark() -> Result<Times, String> {
-    seated(&netavark::Netavark::start("netavark")?, "nv")
+    let peer = netavark::Netavark::start("netavark")?;
+    peer.stays("nvstays")?;
+    each("nv", |number, netns| seat_once(&peer, number, netns))
 }
 
 /// setup and teardown of one port.
-pub fn seated(peer: &netavark::Netavark, prefix: &str) -> Result<Times, String> {
-    // Somebody stays, so that aardvark-dns need not start for each of the others.
-    let netns = place::empty(&format!("{prefix}stays"));
-    let stays = netavark::Seat { number: 500, name: "stays", netns: &netns, ports: None };
-    peer.setup(&stays, true)?;
-    each(prefix, |number, netns| {
-        let port = Some((26_000 + number as u16, 1));
-        let name = format!("c{number}");
-        let seat = netavark::Seat { number, name: &name, netns, ports: port };
-        let mut said = Ok(());
-        let attach = timed(|| said = peer.setup(&seat, true));
-        said?;
-        let mut said = Ok(());
-        let detach = timed(|| said = peer.teardown(&seat, true));
-        said.map(|()| (attach, detach))
-    })
+pub fn seat_once(peer: &netavark::Netavark, number: usize, netns: &Path) -> Round {
+    let name = format!("c{number}");
+    let seat = netavark::Seat { number, name: &name, netns, ports: Some((26_000 + number as u16, 1)) };
+    let mut said = Ok(());
+    let attach = timed(|| said = peer.setup(&seat, true));
+    said?;
+    let mut said = Ok(());
+    let detach = timed(|| said = peer.teardown(&seat, true));
+    said.map(|()| (attach, detach))
 }
 
 fn cni() -> Result<Times, String> {
     let chain = cni::Chain::reference("cni")?;
-    chained(&chain, 25_000)
+    each("cni", |number, netns| chain_once(&chain, 25_000, number, netns))
 }
 
 /// ADD and DEL of one port.
-pub fn chained(chain: &cni::Chain, first: u16) -> Result<Times, String> {
-    each(&format!("p{first}-"), |number, netns| {
-        let (name, port) = (format!("c{number}"), [first + number as u16]);
-        let mut said = Ok(());
-        let attach = timed(|| said = chain.add(&name, netns, &port));
-        said?;
-        let mut said = Ok(());
-        let detach = timed(|| said = chain.del(&name, netns, &port));
-        said.map(|()| (attach, detach))
-    })
+pub fn chain_once(chain: &cni::Chain, first: u16, number: usize, netns: &Path) -> Round {
+    let (name, port) = (format!("c{number}"), [first + number as u16]);
+    let mut said = Ok(());
+    let attach = timed(|| said = chain.add(&name, netns, &port));
+    said?;
+    let mut said = Ok(());
+    let detach = timed(|| said = chain.del(&name, netns, &port));
+    said.map(|()| (attach, detach))
 }
 
-fn each(
-    prefix: &str,
-    mut round: impl FnMut(usize, &Path) -> Result<(f64, f64), String>,
-) -> Result<Times, String> {
+fn each(prefix: &str, mut round: impl FnMut(usize, &Path) -> Round) -> Result<Times, String> {
     let mut times = Times::default();
     for number in 0..PEER_ROUNDS {
         let netns = place::empty(&format!("{prefix}{number}"));

@@ -1,6 +1,6 @@
 //! The rows, a file for each group. `make bench ROW=NAME` runs one group.
 mod attach;
-mod doors;
+mod doorways;
 mod full;
 mod house;
 mod names;
@@ -8,6 +8,7 @@ mod networks;
 mod ports;
 mod together;
 mod traffic;
+mod turns;
 mod volumes;
 
 pub use names::NAMES;
@@ -22,7 +23,7 @@ pub type Group = fn(Add<'_>);
 /// The largest last: what it leaves to the kernel to clear away would slow others down.
 pub const GROUPS: &[(&str, Group)] = &[
     ("attach", attach::rows),
-    ("doors", doors::rows),
+    ("doorways", doorways::rows),
     ("full", full::rows),
     ("together", together::rows),
     ("ports", ports::rows),

@@ -6,7 +6,7 @@ use crate::{
     },
     error::Result,
     model::{
-        Command, EndpointSettings,
+        Bandwidth, Command, EndpointSettings,
         command::{EndpointRequest, NetworkConnect, NetworkDisconnect},
         reply::{EndpointInfo, Removed},
     },
@@ -18,7 +18,8 @@ use std::net::IpAddr;
 #[derive(Args)]
 #[command(after_help = "Examples:
   pontoon network connect back-end web
-  pontoon network connect --ip 182.18.0.9 --alias db --ifname eth7 custom web")]
+  pontoon network connect --ip 182.18.0.9 --alias db --ifname eth7 custom web
+  pontoon network connect --ingress 10mbit --egress 2mbit back-end web")]
 pub struct ConnectArgs {
     /// IPv4 address
     #[arg(long, value_name = "IP")]
@@ -44,6 +45,12 @@ pub struct ConnectArgs {
     /// Name of the interface inside
     #[arg(long, value_name = "NAME")]
     ifname: Option<String>,
+    /// At most so fast towards the sandbox, like 10mbit; with its burst 10mbit:1mbit
+    #[arg(long, value_name = "RATE[:BURST]")]
+    ingress: Option<String>,
+    /// At most so fast from it
+    #[arg(long, value_name = "RATE[:BURST]")]
+    egress: Option<String>,
     /// com.docker.network.endpoint.ifname=NAME, or .sysctls=net.ipv4.conf.IFNAME.KEY=VALUE,... (IFNAME as it stands)
     #[arg(long, value_name = "KEY=VALUE")]
     driver_opt: Vec<String>,
@@ -86,6 +93,10 @@ fn endpoint(args: &ConnectArgs) -> Result<EndpointRequest> {
         priority: args.gw_priority,
         link_local: args.link_local_ip.clone(),
         sysctls: settings.sysctls,
+        bandwidth: Bandwidth {
+            ingress: ask::checked("--ingress", args.ingress.as_deref())?,
+            egress: ask::checked("--egress", args.egress.as_deref())?,
+        },
         ..EndpointRequest::default()
     })
 }

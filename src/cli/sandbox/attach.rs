@@ -43,7 +43,7 @@ fn once<T>(place: &mut Option<T>, value: Option<T>, flag: &str, network: &str) -
     }
 }
 
-const KNOWN: &str = "ip, ip6, mac, alias, ifname, priority, link, link-local-ip, driver-opt";
+const KNOWN: &str = "ip, ip6, mac, alias, ifname, priority, link, link-local-ip, ingress, egress, driver-opt";
 
 /// `NET[,KEY=VALUE]...`; Docker's `name=NET,...` and its longer keys too.
 fn parse(text: &str) -> Result<EndpointRequest> {
@@ -72,6 +72,8 @@ fn set(endpoint: &mut EndpointRequest, key: &str, value: &str) -> Result<()> {
         "ifname" => endpoint.ifname = Some(value.parse()?),
         "priority" | "gw-priority" => endpoint.priority = ask::value(key, value, "a whole number")?,
         "link-local-ip" => endpoint.link_local.push(ask::value(key, value, "an IP address")?),
+        "ingress" => endpoint.bandwidth.ingress = Some(value.parse()?),
+        "egress" => endpoint.bandwidth.egress = Some(value.parse()?),
         "link" => endpoint.links.extend(ask::links(&[value.to_owned()])?),
         "driver-opt" => {
             let options = ask::pairs("driver-opt", &[value.to_owned()], false)?;
@@ -107,6 +109,11 @@ mod tests {
                     "ifname":"b0","priority":-3,"links":{"d":"db"}}"#,
             ),
             (
+                "b,ingress=10mbit,egress=1mbit:64kbit",
+                r#"{"network":"b","bandwidth":{"ingress":{"rate":10000000,"burst":500000},
+                    "egress":{"rate":1000000,"burst":64000}}}"#,
+            ),
+            (
                 "alias=x,name=b,gw-priority=7,driver-opt=com.docker.network.endpoint.ifname=b0",
                 r#"{"network":"b","aliases":["x"],"priority":7,"ifname":"b0"}"#,
             ),
@@ -121,6 +128,7 @@ mod tests {
             ("b,x=y", "unknown key \"x\""),
             ("b,ip=fd00::1", "IPv4 address"),
             ("b,mac=1", "invalid MAC address"),
+            ("b,egress=fast", "like 10mbit"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.message.contains(wanted), "{text}: {error}");

@@ -20,7 +20,7 @@ pub struct SandboxFlags {
     /// Its name; without one it is made of the id
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// A network to join, repeatable: NET[,ip=,ip6=,mac=,alias=,ifname=,priority=,link=NAME:ALIAS]
+    /// A network to join, repeatable: NET[,ip=,ip6=,mac=,alias=,ifname=,priority=,link=NAME:ALIAS,ingress=RATE,egress=RATE]
     #[arg(long, alias = "net", value_name = "NET[,KEY=VALUE]...")]
     pub network: Vec<String>,
     /// IPv4 address in the first network
@@ -92,6 +92,7 @@ impl SandboxFlags {
                 servers: servers.collect::<Result<_>>()?,
                 search: self.dns_search.clone(),
                 options: self.dns_option.clone(),
+                local: Vec::new(),
             },
             hosts: self.hosts(client)?,
             labels: ask::labels(&self.label)?,

@@ -5,7 +5,7 @@ use crate::{
     host::Applied,
     model::{
         Id,
-        kernel::{Bridge, Hold, Item, Link, LinkKind, Namespace, Resolver, Route, Routes},
+        kernel::{Bridge, Hold, Item, Link, LinkKind, Namespace, Resolver, Route, Routes, Shaper},
     },
 };
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
@@ -23,6 +23,7 @@ impl Machine {
             Item::Element(element) => self.add_element(element)?,
             Item::Bridge(bridge) => self.add_bridge(bridge)?,
             Item::Link(link) => self.add_link(link)?,
+            Item::Shaper(shaper) => self.add_shaper(shaper)?,
             Item::Routes(routes) => self.set_routes(None, routes)?,
             Item::Resolver(resolver) => self.add_resolver(resolver, applied)?,
         }
@@ -103,6 +104,17 @@ impl Machine {
         }
         let index = self.number() as u32;
         self.links.insert(link.endpoint, Wire { index, link: link.clone(), inode, master });
+        Ok(())
+    }
+
+    fn add_shaper(&mut self, shaper: &Shaper) -> Result<()> {
+        match self.links.get(&shaper.endpoint).is_some_and(|wire| wire.master.is_some()) {
+            true => drop(self.shapers.insert(shaper.endpoint, shaper.clone())),
+            false => {
+                let end = crate::model::kernel::host_end(&shaper.endpoint);
+                return Err(Error::not_found(format!("limit the bandwidth of {end}: no such interface")));
+            }
+        }
         Ok(())
     }
 

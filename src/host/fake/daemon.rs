@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Extent, Facts, Host, Leaving, Sign},
+    host::{Applied, Done, Extent, Host, Leaving, Sign},
     model::{
-        Id,
+        Id, IfName, Subnet,
         kernel::{Item, Key, Op},
         sandbox::Process,
     },
@@ -84,13 +84,20 @@ impl Host for Fake {
         }
     }
 
-    fn facts(&mut self) -> Result<Facts> {
+    fn occupied(&mut self) -> Result<Vec<Subnet>> {
         let machine = self.machine()?;
         let addresses = machine.bridges.values().flat_map(|(_, bridge)| &bridge.addresses);
-        let subnets = addresses.map(|cidr| cidr.subnet()).chain(machine.subnets.iter().copied()).collect();
+        Ok(addresses.map(|cidr| cidr.subnet()).chain(machine.subnets.iter().copied()).collect())
+    }
+
+    fn interfaces(&mut self) -> Result<Vec<IfName>> {
+        let machine = self.machine()?;
         let bridges = machine.bridges.keys().chain(&machine.foreign).cloned();
-        let ends = machine.links.values().map(|wire| wire.link.host_name());
-        Ok(Facts { subnets, interfaces: bridges.chain(ends).collect() })
+        Ok(bridges.chain(machine.links.values().map(|wire| wire.link.host_name())).collect())
+    }
+
+    fn has_interface(&mut self, name: &IfName) -> Result<bool> {
+        Ok(self.interfaces()?.contains(name))
     }
 
     fn namespace(&mut self, path: &Path) -> Result<u64> {

@@ -4,7 +4,7 @@ use crate::{
     host::{Done, Leaving, Sign},
     model::{
         Family, Id, IfName, Proto, Subnet,
-        kernel::{Bridge, Element, Hold, Key, Link, Namespace, Op, Route, VolumeMount},
+        kernel::{Bridge, Element, Hold, Key, Link, Namespace, Op, Route, Shaper, VolumeMount},
     },
 };
 use std::{
@@ -71,6 +71,7 @@ pub(super) struct Machine {
     pub forwarding: BTreeMap<Family, bool>,
     pub bridges: BTreeMap<IfName, (u32, Bridge)>,
     pub links: HashMap<Id, Wire>,
+    pub shapers: BTreeMap<Id, Shaper>,
     /// Interfaces and prefixes of the host that are not ours.
     pub foreign: BTreeSet<IfName>,
     pub subnets: Vec<Subnet>,
@@ -111,6 +112,7 @@ impl Machine {
     /// Takes a link away, both ends, and the routes that lead through it.
     pub fn delete_link(&mut self, endpoint: Id) {
         let Some(wire) = self.links.remove(&endpoint) else { return };
+        self.forget_limits(endpoint);
         if let Some(inside) = self.namespaces.get_mut(&wire.inode) {
             let through = |route: &Option<Route>| route.as_ref().is_some_and(|r| r.link == wire.link.name);
             if through(&inside.v4) {
@@ -119,6 +121,13 @@ impl Machine {
             if through(&inside.v6) {
                 inside.v6 = None;
             }
+        }
+    }
+
+    /// A link's end takes its buckets along; the device through which the sandbox sent stays, and nothing comes to it.
+    fn forget_limits(&mut self, endpoint: Id) {
+        if let Some(shaper) = self.shapers.remove(&endpoint).filter(|shaper| shaper.egress.is_some()) {
+            self.shapers.insert(endpoint, Shaper { ingress: None, egress: None, ..shaper });
         }
     }
 
@@ -151,7 +160,13 @@ impl Machine {
             File::Home | File::Plain => None,
         }));
         self.namespaces.retain(|inode, _| kept.contains(inode));
-        self.links.retain(|_, wire| wire.link.kind.is_handed() || kept.contains(&wire.inode));
+        let gone = |wire: &Wire| !wire.link.kind.is_handed() && !kept.contains(&wire.inode);
+        let endpoints: Vec<Id> =
+            self.links.iter().filter(|(_, wire)| gone(wire)).map(|(id, _)| *id).collect();
+        for endpoint in endpoints {
+            self.links.remove(&endpoint);
+            self.forget_limits(endpoint);
+        }
     }
 
     /// The process ends: all descriptors are closed, and whoever waits for a burial hears nothing.

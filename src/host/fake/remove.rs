@@ -53,6 +53,7 @@ impl Machine {
             Item::Hold(_) => drop(self.daemon.holds.remove(&item.key())),
             Item::Element(element) => self.remove_element(element),
             Item::Bridge(gone) => applied.leaving.extend(self.leaving_bridge(gone)),
+            Item::Shaper(gone) => drop(self.shapers.remove(&gone.endpoint)),
             Item::Link(gone) => applied.leaving.extend(self.leaving_link(gone)),
             Item::Resolver(gone) => {
                 self.daemon.resolvers.remove(&gone.sandbox);

@@ -53,6 +53,7 @@ impl Machine {
         let mut items: Vec<Item> = self.forwarding.keys().map(|family| Item::Forwarding(*family)).collect();
         items.extend(self.bridges.values().map(|(_, bridge)| Item::Bridge(bridge.clone())));
         items.extend(self.links.values().map(|wire| Item::Link(as_seen(wire))));
+        items.extend(self.shapers.values().cloned().map(Item::Shaper));
         items.extend(self.elements.values().cloned().map(Item::Element));
         items.extend(self.mounts.values().cloned().map(Item::VolumeMount));
         items.extend(self.daemon.holds.values().cloned().map(Item::Hold));

@@ -5,7 +5,7 @@ use super::{
     forwarding,
     kernel::Linux,
     mend, namespace,
-    netlink::{bridge, parent, veth},
+    netlink::{bridge, parent, shape, veth},
     nft::{self, Filter},
     tidy_up::{Chore, forwarding_note},
 };
@@ -14,13 +14,14 @@ use crate::{
     host::{Applied, Leaving},
     model::{
         Family, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver},
+        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver, Shaper},
     },
 };
 use std::{net::IpAddr, os::fd::AsFd};
 
 pub fn apply(linux: &mut Linux, ops: &[Op]) -> Result<Applied> {
     let mut applied = Applied::default();
+    linux.reaper.stand_back();
     elements_apart(linux, ops, &mut applied)?;
     forget_flows(linux, ops);
     Ok(applied)
@@ -81,10 +82,13 @@ fn exchange(linux: &mut Linux, ops: &[Op]) -> Result<()> {
 }
 
 fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
-    let mut visits = Visits::default();
+    let (mut visits, mut mending) = (Visits::default(), Vec::new());
     for op in ops {
         match op {
-            Op::Change(Item::Link(before), Item::Link(after)) if !mend::link(linux, before, after)? => {
+            Op::Change(Item::Link(before), Item::Link(after)) if mend::mendable(before, after) => {
+                mending.push((before, after));
+            }
+            Op::Change(Item::Link(before), Item::Link(after)) => {
                 veth::remove(&mut linux.route, &before.host_name())?;
                 visits.link(after);
             }
@@ -95,6 +99,7 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
             _ => {}
         }
     }
+    mend::links(linux, &mending)?;
     attach::carry_out(linux, &visits, applied)
 }
 
@@ -105,6 +110,12 @@ fn single(linux: &mut Linux, op: &Op, all: &[Op], applied: &mut Applied) -> Resu
             bridge::change(&mut linux.route, &linux.instance, before, after)
         }
         Op::Change(_, Item::Hold(hold)) => linux.holds.hold(hold),
+        Op::Change(_, Item::Shaper(after)) => {
+            if after.egress.is_none() {
+                bury_queue(linux, after, applied)?;
+            }
+            add(linux, &Item::Shaper(after.clone()))
+        }
         Op::Change(before, after) => {
             remove(linux, before, all, applied)?;
             add(linux, after)
@@ -122,6 +133,7 @@ fn add(linux: &mut Linux, item: &Item) -> Result<()> {
             linux.volumes.mount(mount)
         }
         Item::Hold(hold) => linux.holds.hold(hold),
+        Item::Shaper(shaper) => shape::put(&mut linux.route, &linux.instance, shaper),
         Item::Bridge(wanted) => {
             linux.hairpin = super::kernel::br_netfilter();
             mend::bridge(linux, wanted)
@@ -173,6 +185,15 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
         }
         Item::Bridge(gone) => remove_bridge(linux, gone, applied),
         Item::Link(link) => remove_link(linux, link, all, applied),
+        Item::Shaper(gone) => {
+            // With the host end its limits go.
+            let with_it =
+                |op: &Op| matches!(op, Op::Remove(Item::Link(link)) if link.endpoint == gone.endpoint);
+            if !all.iter().any(with_it) {
+                shape::take(&mut linux.route, &gone.endpoint)?;
+            }
+            bury_queue(linux, gone, applied)
+        }
         Item::Resolver(gone) => {
             linux.resolving.remove(&gone.sandbox);
             let theirs = !all.iter().any(
@@ -193,12 +214,23 @@ fn remove_bridge(linux: &mut Linux, gone: &Bridge, applied: &mut Applied) -> Res
     let Some(seen) = linux.route.link(&gone.name)? else { return Ok(()) };
     let mark = super::netlink::mark::Mark::Network(gone.network).alias(&linux.instance);
     match seen.alias.as_deref() == Some(mark.as_str()) {
-        true => applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() }),
+        true => {
+            if let Err(error) = linux.reaper.retire(&mut linux.route, gone.network, &seen) {
+                tracing::debug!(bridge = %gone.name, %error, "not out of the way: its removal waits for its end");
+                applied.leaving.push(Leaving { index: seen.index, name: gone.name.clone() });
+            }
+        }
         // Not ours, or not any more: never touched.
         false => {
             tracing::warn!(bridge = %gone.name, "an interface of this name does not bear our mark, it is left alone")
         }
     }
+    Ok(())
+}
+
+fn bury_queue(linux: &mut Linux, gone: &Shaper, applied: &mut Applied) -> Result<()> {
+    let left = shape::left(&mut linux.route, &linux.instance, &gone.endpoint)?;
+    applied.leaving.extend(left.map(|(index, name)| Leaving { index, name }));
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Links, routes and DNS seats of sandboxes: the host's part of every link first, then one visit a sandbox, then settle.
 use super::{
     kernel::{Linux, bridged_packets_are_filtered},
+    mend::held,
+    namespace,
     netlink::{
         inside::{Visit, furnish},
         parent,
@@ -44,6 +46,12 @@ struct Wanted<'a> {
     resolver: bool,
 }
 
+impl Wanted<'_> {
+    fn is_resolver_alone(&self) -> bool {
+        self.resolver && self.links.is_empty() && self.routes.is_none()
+    }
+}
+
 impl<'a> Visits<'a> {
     pub fn link(&mut self, link: &'a Link) {
         match link.kind.is_handed() {
@@ -64,18 +72,9 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
     for link in &visits.handed {
         ends.extend(host_part(linux, link, None)?);
     }
-    for (sandbox, wanted) in &visits.inside {
-        let namespace = match linux.namespaces.lock().get(sandbox) {
-            Some(namespace) => {
-                namespace.try_clone().map_err(|error| Error::os("hold a namespace", &error))?
-            }
-            None => {
-                return Err(Error::not_found(format!(
-                    "the namespace of sandbox {} is not open",
-                    sandbox.short()
-                )));
-            }
-        };
+    resolvers_alone(linux, visits, applied)?;
+    for (sandbox, wanted) in visits.inside.iter().filter(|(_, wanted)| !wanted.is_resolver_alone()) {
+        let namespace = held(linux, *sandbox)?;
         let first = ends.len();
         for link in &wanted.links {
             match host_part(linux, link, Some(namespace.as_fd()))? {
@@ -96,6 +95,34 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
     }
 }
 
+/// Nothing but DNS: what a daemon that starts has to do in every sandbox, so all at once.
+fn resolvers_alone(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) -> Result<()> {
+    let mut stops = Vec::new();
+    for (sandbox, wanted) in visits.inside.iter().filter(|(_, wanted)| wanted.is_resolver_alone()) {
+        stops.push((*sandbox, wanted, held(linux, *sandbox)?));
+    }
+    let adopted = linux.adopted.clone();
+    let seats = namespace::tour(&linux.home, &stops, |home, (sandbox, wanted, namespace)| {
+        let adopted = adopted.lock().remove(sandbox);
+        home.enter(namespace.as_fd(), || inside(wanted, &[], adopted)).and_then(|sockets| sockets)
+    });
+    let mut failed = None;
+    for ((sandbox, ..), seat) in stops.iter().zip(seats) {
+        match seat {
+            Ok(sockets) => applied.resolvers.extend(sockets.map(|(udp, tcp)| (*sandbox, udp, tcp))),
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        // Tried one by one after this, and then these are in place still.
+        let seats = applied.resolvers.drain(..).map(|(sandbox, udp, tcp)| (sandbox, (udp, tcp)));
+        adopted.lock().extend(seats);
+        return Err(error);
+    }
+    linux.resolving.extend(stops.iter().map(|(sandbox, ..)| *sandbox));
+    Ok(())
+}
+
 /// The pair and its place on the bridge; none for a link that stands on no bridge.
 fn host_part(linux: &mut Linux, link: &Link, namespace: Option<BorrowedFd<'_>>) -> Result<Option<HostEnd>> {
     let Some((bridge, isolated)) = link.kind.bridge() else { return Ok(None) };
@@ -103,11 +130,14 @@ fn host_part(linux: &mut Linux, link: &Link, namespace: Option<BorrowedFd<'_>>) 
     veth::attach(&mut linux.route, linux.instance.as_str(), link, port, namespace).map(Some)
 }
 
-/// Puts the host end of a link whose other end its runtime has onto its bridge again.
-pub fn put_back(linux: &mut Linux, link: &Link) -> Result<()> {
-    let Some((bridge, isolated)) = link.kind.bridge() else { return Ok(()) };
-    let port = Port { bridge, isolated: isolated && !bridged_packets_are_filtered(), hairpin: linux.hairpin };
-    veth::put_back(&mut linux.route, link, port)
+/// Puts host ends that stand onto their bridges again, with all that belongs to their ports.
+pub fn put_back(linux: &mut Linux, links: &[&Link]) -> Result<()> {
+    let (filtered, hairpin) = (bridged_packets_are_filtered(), linux.hairpin);
+    let ports = links.iter().filter_map(|link| {
+        let (bridge, isolated) = link.kind.bridge()?;
+        Some((*link, Port { bridge, isolated: isolated && !filtered, hairpin }))
+    });
+    veth::put_back(&mut linux.route, &ports.collect::<Vec<_>>())
 }
 
 /// On the sandbox's side of the door.

@@ -46,6 +46,18 @@ impl Facts {
     }
 }
 
+/// What addresses and unicast routes of any table occupy, loopback and link-local ones left out. Two dumps and no RTNL, the
+/// routes chosen by the kernel: with 500 bridges a tenth of what `Facts::read` takes.
+pub fn occupied(route: &mut Route) -> Result<Vec<Subnet>> {
+    let addresses = observe::addresses(route)?.into_iter();
+    let addresses = addresses.filter(|a| !a.link_local && !a.cidr.address.is_loopback());
+    let addresses: Vec<Subnet> = addresses.map(|a| a.cidr.subnet()).collect();
+    let routes = observe::unicast_routes(route)?.into_iter();
+    let routes = routes.filter(|r| r.unicast && r.table != u32::from(libc::RT_TABLE_LOCAL));
+    let routes = routes.filter_map(|r| r.to).filter(|subnet| !is_link_local(subnet));
+    Ok(addresses.into_iter().chain(routes).collect())
+}
+
 /// fe80::/10 and ff00::/8 stand on every interface and collide with nothing.
 fn is_link_local(subnet: &Subnet) -> bool {
     match subnet.base() {
@@ -79,6 +91,10 @@ mod tests {
             let texts: Vec<String> = facts.routes.iter().map(Subnet::to_string).collect();
             assert_eq!(texts, ["192.0.2.0/24", "198.51.100.0/24", "fd77::/64"]);
             assert_eq!(facts.uplink_mtu, Some(1450));
+            let mut occupied = occupied(&mut Route::open().expect("route")).expect("occupied");
+            occupied.sort_unstable();
+            occupied.dedup();
+            assert_eq!(occupied, facts.routes, "here every address comes with a route");
             assert!(facts.interfaces.iter().any(|name| name.as_str() == "up1"));
             assert!(facts.addresses.iter().any(|cidr| cidr.to_string() == "192.0.2.5/24"));
         });

@@ -4,16 +4,16 @@ use super::{
     foreign::Keeper,
     hold::Holds,
     namespace::{self, Home, Opener, Transport},
-    netlink::{Route, reaper::Reaper},
+    netlink::{self, Route, reaper::Reaper},
     nft::Nft,
     observe, process, tidy_up,
     watch::Watch,
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Extent, Facts, Foreign, Host, Leaving, Sign},
+    host::{Applied, Done, Extent, Foreign, Host, Leaving, Sign},
     model::{
-        Id, Subnet,
+        Id, IfName, Subnet,
         kernel::{Item, Op},
         sandbox::Process,
     },
@@ -172,11 +172,16 @@ impl Host for Linux {
         }
     }
 
-    fn facts(&mut self) -> Result<Facts> {
-        let facts = facts::Facts::read()?;
-        let addresses = facts.addresses.iter().filter(|cidr| !cidr.address.is_loopback());
-        let subnets: Vec<Subnet> = addresses.map(|cidr| cidr.subnet()).chain(facts.routes).collect();
-        Ok(Facts { subnets, interfaces: facts.interfaces })
+    fn occupied(&mut self) -> Result<Vec<Subnet>> {
+        facts::occupied(&mut self.route)
+    }
+
+    fn interfaces(&mut self) -> Result<Vec<IfName>> {
+        Ok(netlink::observe::links(&mut self.route)?.into_iter().map(|link| link.name).collect())
+    }
+
+    fn has_interface(&mut self, name: &IfName) -> Result<bool> {
+        Ok(self.route.index(name)?.is_some())
     }
 
     fn namespace(&mut self, path: &Path) -> Result<u64> {

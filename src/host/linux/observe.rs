@@ -2,9 +2,11 @@
 use super::{
     forwarding,
     kernel::{Linux, br_netfilter, bridged_packets_are_filtered},
+    namespace::{self, Home},
     netlink::{
         self, Route,
         observe::{self, BridgeSeen, DefaultSeen, EndSeen, InsideSeen, Seen},
+        shape,
     },
     tidy_up::forwarding_note,
 };
@@ -15,8 +17,8 @@ use crate::{
         Family, Id, IfName, Mac,
         address::Cidr,
         kernel::{
-            Bridge, Element, Item, Key, LINK_GROUP, Link, LinkKind, Namespace, Route as Wish, Routes,
-            VolumeMount,
+            Bridge, Element, Item, Key, LINK_GROUP, Link, LinkKind, Namespace, Route as Wish, Routes, Shaper,
+            VolumeMount, host_end, queue,
         },
     },
 };
@@ -44,6 +46,7 @@ pub fn observe(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Vec
     found.extend(bridges(&seen.bridges, wanted));
     found.extend(insides(linux, &ends, wanted)?);
     found.extend(outsides(&ends, wanted));
+    found.extend(shapers(&mut linux.route, &seen, wanted)?);
     if extent == Extent::All {
         found.extend(strangers(&mut linux.route, &seen.ends, wanted)?);
         found.extend(forgotten_namespaces(linux, wanted));
@@ -72,6 +75,7 @@ fn host(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Seen> {
                 let bridge = link.kind.bridge().map(|(bridge, _)| bridge.clone());
                 names.extend(bridge.into_iter().flat_map(|bridge| [link.host_name(), bridge]));
             }
+            Item::Shaper(shaper) => names.extend([host_end(&shaper.endpoint), queue(&shaper.endpoint)]),
             _ => {}
         }
     }
@@ -123,12 +127,16 @@ impl<'a> Ends<'a> {
     /// Is this end as `wish` wants it?
     fn fits(&self, wish: &Link, end: &EndSeen) -> bool {
         let Some((bridge, isolated)) = wish.kind.bridge() else { return true };
-        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
         end.up
             && end.bridge.as_ref() == Some(bridge)
             && end.isolated == (isolated && !self.filtered)
             && end.hairpin == self.hairpin
-            && addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
+    }
+
+    /// Does the bridge know its addresses? One that goes down forgets them all.
+    fn remembers(&self, wish: &Link, end: &EndSeen) -> bool {
+        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
+        addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
     }
 }
 
@@ -185,29 +193,45 @@ fn insides(linux: &Linux, ends: &Ends<'_>, wanted: &[Item]) -> Result<Vec<Item>>
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    for item in wanted {
-        let Item::Namespace(namespace) = item else { continue };
-        let Ok(fd) = super::namespace::open(&namespace.path, &linux.home) else { continue };
-        let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
-        let (interfaces, defaults) = linux.home.enter(fd.as_fd(), look)??;
+    let namespaces: Vec<&Namespace> = wanted
+        .iter()
+        .filter_map(|item| if let Item::Namespace(namespace) = item { Some(namespace) } else { None })
+        .collect();
+    let looks = namespace::tour(&linux.home, &namespaces, |home, namespace| {
         let promised = links.get(&namespace.sandbox).map_or(&[][..], Vec::as_slice);
-        // A link that is made anew takes its routes with it.
-        let mut passing: HashSet<&IfName> = HashSet::new();
-        for link in promised {
-            let interface = interfaces.iter().find(|interface| interface.name == link.name);
-            let seen = found_link(link, ends, Some(interface));
-            passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
-            found.extend(seen.map(Item::Link));
-        }
-        if let Some(wish) = routes.get(&namespace.sandbox) {
-            let lasting: Vec<&DefaultSeen> = defaults
-                .iter()
-                .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
-                .collect();
-            let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
-            found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
-        }
+        look_inside(home, ends, namespace, promised, routes.get(&namespace.sandbox).copied())
+    });
+    let found: Result<Vec<Vec<Item>>> = looks.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// What is there of a sandbox's promised links and default routes.
+fn look_inside(
+    home: &Home,
+    ends: &Ends<'_>,
+    namespace: &Namespace,
+    promised: &[&Link],
+    wish: Option<&Routes>,
+) -> Result<Vec<Item>> {
+    let Ok(fd) = namespace::open(&namespace.path, home) else { return Ok(Vec::new()) };
+    let look = || Route::open().and_then(|mut route| observe::inside(&mut route));
+    let (interfaces, defaults) = home.enter(fd.as_fd(), look)??;
+    let mut found = Vec::new();
+    // A link that is made anew takes its routes with it.
+    let mut passing: HashSet<&IfName> = HashSet::new();
+    for link in promised {
+        let interface = interfaces.iter().find(|interface| interface.name == link.name);
+        let seen = found_link(link, ends, Some(interface));
+        passing.extend((seen.as_ref() != Some(*link)).then_some(&link.name));
+        found.extend(seen.map(Item::Link));
+    }
+    if let Some(wish) = wish {
+        let lasting: Vec<&DefaultSeen> = defaults
+            .iter()
+            .filter(|seen| !seen.link.as_ref().is_some_and(|link| passing.contains(link)))
+            .collect();
+        let own = |name: &IfName| promised.iter().all(|link| link.name != *name);
+        found.extend(found_routes(wish, &lasting, own).map(Item::Routes));
     }
     Ok(found)
 }
@@ -227,14 +251,43 @@ fn outsides(ends: &Ends<'_>, wanted: &[Item]) -> Vec<Item> {
     links.filter_map(|link| found_link(link, ends, None)).map(Item::Link).collect()
 }
 
-/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its kind if the
-/// host's side is wrong, in its addresses (or MTU) if the sandbox's is, in its name if it has to be made anew.
+/// Limits of host ends that are to have some, and devices of ours that nobody wants.
+fn shapers(route: &mut Route, seen: &Seen, wanted: &[Item]) -> Result<Vec<Item>> {
+    let mut queues: HashMap<Id, (u32, bool)> =
+        seen.queues.iter().map(|(endpoint, index, up)| (*endpoint, (*index, *up))).collect();
+    let mut found = Vec::new();
+    let some = wanted.iter().any(|item| matches!(item, Item::Shaper(_)));
+    let buckets = if some { shape::buckets(route)? } else { HashMap::new() };
+    for item in wanted {
+        let Item::Shaper(wish) = item else { continue };
+        let queue = queues.remove(&wish.endpoint);
+        let end = seen.ends.iter().find(|end| end.endpoint == wish.endpoint);
+        let through = queue.filter(|(_, up)| *up).map(|(index, _)| index);
+        let (ingress, egress) = match end {
+            Some(end) => shape::look(route, &buckets, end.index, through)?,
+            None => (None, None),
+        };
+        if ingress.is_some() || egress.is_some() || queue.is_some() {
+            found.push(Item::Shaper(Shaper { ingress, egress, ..wish.clone() }));
+        }
+    }
+    let stranger =
+        |endpoint| Item::Shaper(Shaper { endpoint, sandbox: endpoint, ingress: None, egress: None });
+    found.extend(queues.into_keys().map(stranger));
+    Ok(found)
+}
+
+/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its bridge if the
+/// host's side is wrong, in its isolation if only what the bridge should know is missing, in its addresses (or MTU) if the
+/// sandbox's side is wrong, in its name if it has to be made anew.
 fn found_link(wish: &Link, ends: &Ends<'_>, inside: Option<Option<&InsideSeen>>) -> Option<Link> {
     let mut found = wish.clone();
-    if let LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } = &mut found.kind {
+    if let LinkKind::Veth { bridge, isolated } | LinkKind::Handed { bridge, isolated } = &mut found.kind {
         let end = ends.by_endpoint.get(&wish.endpoint)?;
         if !ends.fits(wish, end) {
             *bridge = wish.host_name();
+        } else if !ends.remembers(wish, end) {
+            *isolated = !*isolated;
         }
     }
     match (inside, &wish.kind) {

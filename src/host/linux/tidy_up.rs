@@ -9,13 +9,23 @@ use crate::{
     error::{Error, Result},
     model::{Family, IfName},
 };
-use std::{path::PathBuf, sync::mpsc};
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::mpsc::{self, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+/// The kernel's work after a deletion is over by then: one grace period, 2 to 30 ms.
+const SETTLED: Duration = Duration::from_millis(60);
 
 /// What no caller waits for.
 pub enum Chore {
     /// Each filter walks the kernel's whole table of connections, up to 11 ms.
     Forget(Vec<Filter>),
-    /// A netfilter socket that has deleted something: its closing waits 15 ms for the kernel.
+    /// A netfilter socket in a sandbox, which has deleted something there. Closed at once it would wait for a grace period
+    /// under the lock of its namespace's tables (nft_rcv_nl_event); the deletion of the sandbox's link, which tells those
+    /// tables, would wait for that lock with the RTNL in hand, and everybody for the RTNL: 8 ms of each detach.
     Close(Box<dyn Send>),
 }
 
@@ -24,20 +34,39 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     let (send, receive) = mpsc::channel::<Chore>();
     let mut nft = Nft::open(instance)?;
     let work = move || {
-        for chore in receive {
+        let mut open = Open::default();
+        while let Some(chore) = open.next(&receive) {
             match chore {
                 Chore::Forget(filters) => {
                     if let Err(error) = nft.forget(&filters) {
                         tracing::debug!(%error, "connections could not be forgotten");
                     }
                 }
-                Chore::Close(socket) => drop(socket),
+                Chore::Close(socket) => open.0.push_back((Instant::now() + SETTLED, socket)),
             }
         }
     };
     let thread = std::thread::Builder::new().name("sweeper".to_owned()).stack_size(128 << 10).spawn(work);
     thread.map_err(|error| Error::os("start the thread that forgets connections", &error))?;
     Ok(send)
+}
+
+/// Sockets to be closed, and when; the first first.
+#[derive(Default)]
+struct Open(VecDeque<(Instant, Box<dyn Send>)>);
+
+impl Open {
+    /// The next chore; meanwhile what is due is closed. None: there will be none any more.
+    fn next(&mut self, receive: &mpsc::Receiver<Chore>) -> Option<Chore> {
+        while let Some((due, _)) = self.0.front() {
+            match receive.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(chore) => return Some(chore),
+                Err(RecvTimeoutError::Timeout) => drop(self.0.pop_front()),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        receive.recv().ok()
+    }
 }
 
 /// Remembers beside the other files of this boot that we switched forwarding on, since only we may switch it off; a line
@@ -49,9 +78,10 @@ pub fn forwarding_note(linux: &Linux, family: Family) -> PathBuf {
     })
 }
 
-/// Takes our tables away, and switches forwarding off if we switched it on.
+/// Takes our tables and the rest of removed bridges away, and switches forwarding off if we switched it on.
 pub fn leave(linux: &mut Linux) -> Result<()> {
     linux.left.store(true, std::sync::atomic::Ordering::Relaxed);
+    linux.reaper.clear(&mut linux.route)?;
     super::nft::Passage::open(&linux.instance)?.leave()?;
     for (family, key) in [(Family::V4, "ipv4/ip_forward"), (Family::V6, "ipv6/conf/all/forwarding")] {
         let note = forwarding_note(linux, family);

@@ -105,7 +105,8 @@ fn enter_nowhere() {
     tool::ping_for_all();
 }
 
-fn neighbour(name: &str, (v4, v6): (&str, &str)) -> Place {
+/// Somebody on a link of their own to the current namespace, to which they send everything: `NAME0` is our end.
+pub fn neighbour(name: &str, (v4, v6): (&str, &str)) -> Place {
     let (four, six) = (&v4[..v4.len() - 1], &v6[..v6.len() - 1]);
     run("ip", &["netns", "add", name]);
     let link = format!("{name}0");

@@ -79,13 +79,18 @@ impl Links {
                 self.suspect_inside(at, &format!("the default route was {what}"), out);
             }
             Heard::Route { .. } => {}
+            Heard::Shaping { at: None, index } => self.suspect(None, index, "its limits were changed", out),
+            Heard::Shaping { .. } => {}
             Heard::Forwarding { on: true, .. } => {}
             Heard::Forwarding { family, index: None, .. } => {
                 let which = if family == Family::V4 { "IPv4" } else { "IPv6" };
                 note(out, Suspect::Forwarding, format!("{which} forwarding was switched off"));
             }
+            // Of a bridge: its ports route nothing, and the host's switch takes all thousand of them along.
             Heard::Forwarding { index: Some(index), .. } => {
-                self.suspect(None, index, "forwarding was switched off", out);
+                if matches!(self.ours.get(&index), Some(Known { mark: Mark::Network(_), .. })) {
+                    self.suspect(None, index, "forwarding was switched off", out);
+                }
             }
             Heard::Lost => return true,
         }
@@ -131,6 +136,9 @@ impl Links {
         let suspect = match known.mark {
             Mark::Network(network) => Suspect::Bridge(network),
             Mark::Endpoint(endpoint) => Suspect::Link(endpoint),
+            Mark::Shaper(endpoint) => {
+                return note(out, Suspect::Port(endpoint), format!("{} was deleted", known.name));
+            }
         };
         // Whatever was noticed before only led to this.
         out.insert(suspect, format!("{} was deleted", known.name));
@@ -149,8 +157,9 @@ impl Links {
                 format!("{} was set down", link.name)
             }
             Some(before) if before != link.name => format!("{before} was renamed"),
-            // Not seen before this daemon started: one look too many, once.
-            None if link.up => format!("{} was changed", link.name),
+            // Not seen before this daemon started: one look too many, once. One that goes up this moment is being built:
+            // attaches in a row looked at one another, which made every third of them wait.
+            None if link.up && changed & up == 0 => format!("{} was changed", link.name),
             _ => return,
         };
         self.suspect_inside(at, &what, out);
@@ -175,7 +184,7 @@ impl Links {
 fn suspect_of(mark: Mark) -> Suspect {
     match mark {
         Mark::Network(network) => Suspect::Bridge(network),
-        Mark::Endpoint(endpoint) => Suspect::Port(endpoint),
+        Mark::Endpoint(endpoint) | Mark::Shaper(endpoint) => Suspect::Port(endpoint),
     }
 }
 

@@ -9,10 +9,12 @@ mod opener;
 pub(crate) mod testbed;
 #[cfg(test)]
 mod tests;
+mod tour;
 
 pub use file::{Identity, boot, identity, inodes, of_socket, open};
 pub use make::{give_up_folder, make, prepare_folder, remove};
 pub use opener::{Asked, Opener, Transport, connected};
+pub use tour::tour;
 
 use crate::error::{Error, Result};
 use nix::sched::{CloneFlags, setns};

@@ -45,6 +45,9 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
     /// Appends one request; `step` says what it does, object included ("put pt0123 on bridge br-1").
     pub fn push(
         &mut self,

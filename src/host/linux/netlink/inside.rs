@@ -30,7 +30,7 @@ pub struct Visit<'a> {
 pub fn furnish(visit: &Visit<'_>) -> Result<()> {
     let mut route = Route::open()?;
     let mut batch = Batch::new();
-    if visit.loopback {
+    if visit.loopback && !route.loopback_is_up()? {
         batch.push(Manner::Plain, message::set_link_up(Which::Index(1), []), "bring lo up");
     }
     let mut indexes = Vec::with_capacity(visit.links.len());

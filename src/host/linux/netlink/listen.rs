@@ -22,10 +22,13 @@ const DELLINK: u16 = 17;
 const DELADDR: u16 = 21;
 const NEWROUTE: u16 = 24;
 const DELROUTE: u16 = 25;
+const NEWQDISC: u16 = 36;
+const DELQDISC: u16 = 37;
+const DELTFILTER: u16 = 45;
 const NEWNETCONF: u16 = 80;
 const NLM_F_REPLACE: u16 = 0x100;
-/// RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, IPV4_NETCONF, IPV6_NETCONF
-const GROUPS: [u32; 7] = [1, 5, 7, 9, 11, 24, 25];
+/// RTNLGRP_LINK, TC, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, IPV4_NETCONF, IPV6_NETCONF
+const GROUPS: [u32; 8] = [1, 4, 5, 7, 9, 11, 24, 25];
 const NETCONF_HEAD: usize = 4;
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
@@ -66,6 +69,11 @@ pub enum Heard {
         family: Family,
         index: Option<u32>,
         on: bool,
+    },
+    /// Queues or filters of an interface were changed.
+    Shaping {
+        at: Option<i32>,
+        index: u32,
     },
     /// Messages were lost: only looking can tell.
     Lost,
@@ -115,23 +123,26 @@ impl AsFd for Ear {
 }
 
 /// What is added is no news, neither is a bridge's own account of its ports (AF_BRIDGE), nor a route of another table.
-fn interesting() -> [libc::sock_filter; 15] {
+fn interesting() -> [libc::sock_filter; 18] {
     const MAIN: u32 = libc::RT_TABLE_MAIN as u32;
     const BRIDGE: u32 = libc::AF_BRIDGE as u32;
     [
         filter::load_short(KIND),
-        filter::equal_short(DELADDR, 11, 0),
-        filter::equal_short(NEWNETCONF, 10, 0),
+        filter::equal_short(DELADDR, 14, 0),
+        filter::equal_short(NEWNETCONF, 13, 0),
+        filter::equal_short(NEWQDISC, 12, 0),
+        filter::equal_short(DELQDISC, 11, 0),
+        filter::equal_short(DELTFILTER, 10, 0),
         filter::equal_short(NEWLINK, 7, 0),
         filter::equal_short(DELLINK, 6, 0),
         filter::equal_short(DELROUTE, 3, 0),
         filter::equal_short(NEWROUTE, 0, 7),
         filter::load_short(FLAGS),
         filter::any_bit_short(NLM_F_REPLACE, 0, 5),
-        // 9: a route
+        // 12: a route
         filter::load_byte(BODY + 4),
         filter::equal_byte(MAIN, 2, 3),
-        // 11: a link
+        // 14: a link
         filter::load_byte(BODY),
         filter::equal_byte(BRIDGE, 1, 0),
         PASS,
@@ -177,6 +188,7 @@ fn hear(answer: &Answer<'_>, at: Option<i32>) -> Option<Heard> {
         DELADDR => Heard::AddressGone { at, address: AddressSeen::parse(body)? },
         DELROUTE => Heard::Route { at, route: RouteSeen::parse(body)?, replaced: false },
         NEWROUTE => Heard::Route { at, route: RouteSeen::parse(body)?, replaced: true },
+        NEWQDISC | DELQDISC | DELTFILTER => Heard::Shaping { at, index: super::reply::u32_at(body, 4)? },
         // Those of other namespaces are their own affair.
         NEWNETCONF if at.is_none() => forwarding(body)?,
         _ => return None,

@@ -6,6 +6,7 @@ use crate::model::Id;
 pub enum Mark {
     Network(Id),
     Endpoint(Id),
+    Shaper(Id),
 }
 
 impl Mark {
@@ -14,6 +15,7 @@ impl Mark {
         match self {
             Mark::Network(id) => format!("pontoon/{instance}/network/{id}"),
             Mark::Endpoint(id) => format!("pontoon/{instance}/endpoint/{id}"),
+            Mark::Shaper(id) => format!("pontoon/{instance}/shaper/{id}"),
         }
     }
     /// The mark in an alias of this instance.
@@ -24,9 +26,23 @@ impl Mark {
         match noun {
             "network" => Some(Mark::Network(id)),
             "endpoint" => Some(Mark::Endpoint(id)),
+            "shaper" => Some(Mark::Shaper(id)),
             _ => None,
         }
     }
+}
+
+/// The alias of a bridge that is out of the way and waits for its deletion: no `Mark`, so that nobody takes it for the
+/// network's.
+pub(super) fn gone(network: Id, instance: &str) -> String {
+    format!("pontoon/{instance}/gone/{network}")
+}
+
+/// Is this the alias of such a bridge of this instance?
+pub(super) fn is_gone(alias: &str, instance: &str) -> bool {
+    let rest = alias.strip_prefix("pontoon/").and_then(|rest| rest.strip_prefix(instance));
+    let id = rest.and_then(|rest| rest.strip_prefix("/gone/"));
+    id.is_some_and(|id| Id::parse(id).is_ok())
 }
 
 #[cfg(test)]

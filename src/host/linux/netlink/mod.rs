@@ -17,6 +17,7 @@ pub mod reaper;
 mod reply;
 pub mod routes;
 mod seen;
+pub mod shape;
 pub mod socket;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::LinkMessage,
     neighbour::NeighbourMessage,
-    route::{RouteAttribute, RouteHeader, RouteMessage},
+    route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -26,6 +26,8 @@ use std::{
 pub struct Seen {
     pub bridges: Vec<BridgeSeen>,
     pub ends: Vec<EndSeen>,
+    /// Devices through which sandboxes send: endpoint, index, up.
+    pub queues: Vec<(crate::model::Id, u32, bool)>,
     /// What is written down on the host: index of the bridge, address, MAC.
     pub neighbours: HashSet<(u32, IpAddr, Mac)>,
 }
@@ -68,8 +70,6 @@ pub struct InsideSeen {
     pub up: bool,
     /// All but link-local IPv6 ones.
     pub addresses: Vec<Cidr>,
-    /// Permanent neighbours.
-    pub neighbours: Vec<(IpAddr, Mac)>,
     /// All but default routes.
     pub routes: Vec<StaticRoute>,
 }
@@ -123,6 +123,7 @@ fn seen(route: &mut Route, instance: &str, links: Vec<LinkSeen>) -> Result<Seen>
                 isolated: link.isolated,
                 hairpin: link.hairpin,
             }),
+            Some(Mark::Shaper(endpoint)) => seen.queues.push((endpoint, link.index, link.up)),
             None => {}
         }
     }
@@ -150,12 +151,12 @@ pub(super) fn routed(route: &mut Route, index: u32) -> Result<Vec<Cidr>> {
     Ok(all)
 }
 
-/// The interfaces and default routes of the namespace of `route` (opened inside a sandbox).
+/// The interfaces and default routes of the namespace of `route` (opened inside a sandbox). Neighbours are not asked for: the
+/// kernel has one table of them for all namespaces and walks it all, which made a start with 1,000 sandboxes a third slower.
 pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> {
     let links = links(route)?;
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, link.name.clone())).collect();
     let addresses = addresses_seen(route, 0)?;
-    let neighbours = neighbours(route)?;
     let routes = routes(route)?;
     let routes = || routes.iter().filter(|r| r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN));
     let interfaces = links
@@ -163,11 +164,6 @@ pub fn inside(route: &mut Route) -> Result<(Vec<InsideSeen>, Vec<DefaultSeen>)> 
         .filter(|link| link.name.as_str() != "lo")
         .map(|link| InsideSeen {
             addresses: own(&addresses, link.index),
-            neighbours: neighbours
-                .iter()
-                .filter(|n| n.index == link.index && n.permanent)
-                .filter_map(|n| Some((n.address?, n.mac?)))
-                .collect(),
             routes: routes()
                 .filter(|r| r.index == Some(link.index))
                 .filter_map(|r| Some(StaticRoute { to: r.to?, via: r.gateway }))
@@ -210,6 +206,14 @@ pub fn routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
     Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
 }
 
+/// The same, but that the kernel leaves out those that are not unicast: half of them belong to addresses.
+pub fn unicast_routes(route: &mut Route) -> Result<Vec<RouteSeen>> {
+    let mut request = RouteMessage::default();
+    request.header.kind = RouteType::Unicast;
+    let bodies = route.dump(RouteNetlinkMessage::GetRoute(request), "list routes")?;
+    Ok(bodies.iter().filter_map(|body| RouteSeen::parse(body)).collect())
+}
+
 /// The MAC written down behind each of these host ends, and the permanent neighbours that have it: what `veth::attach`
 /// wrote on the bridge beside the link. Two dumps, so only where a host end is there that nobody promised.
 pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac, Vec<IpAddr>)>> {
@@ -219,7 +223,7 @@ pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac,
     let entries: Vec<NeighbourSeen> = bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect();
     let neighbours = neighbours(route)?;
     let behind = |end: &&EndSeen| {
-        // Its own MAC is a permanent entry, the sandbox's a static one.
+        // Its own MAC is a permanent entry, the sandbox's is not.
         let mac = entries.iter().find(|entry| entry.index == end.index && !entry.permanent)?.mac?;
         let those = neighbours.iter().filter(|n| n.permanent && n.mac == Some(mac));
         Some((end.index, (mac, those.filter_map(|n| n.address).collect())))

@@ -54,8 +54,10 @@ impl Answer<'_> {
     /// Some if this is an acknowledgement, an error or the end of a dump.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         match self.kind {
-            NLMSG_ERROR => Some(Verdict { errno: -i32_at(self.body, 0)?, text: self.text() }),
-            NLMSG_DONE => Some(Verdict { errno: -i32_at(self.body, 0).unwrap_or(0), text: None }),
+            NLMSG_ERROR => Some(Verdict { errno: i32_at(self.body, 0)?.saturating_neg(), text: self.text() }),
+            NLMSG_DONE => {
+                Some(Verdict { errno: i32_at(self.body, 0).unwrap_or(0).saturating_neg(), text: None })
+            }
             _ => None,
         }
     }
@@ -100,5 +102,10 @@ mod tests {
             assert_eq!(attributes(bytes, 0).count(), 0, "{bytes:?}");
         }
         assert_eq!(attributes(&[5, 0, 1, 0x80, 7, 0, 0, 0, 4, 0, 2, 0], 0).count(), 2);
+    }
+    #[test]
+    fn an_error_that_no_kernel_gives_is_still_one() {
+        let answer = Answer { kind: NLMSG_ERROR, flags: 0, sequence: 1, body: &i32::MIN.to_ne_bytes() };
+        assert_eq!(answer.verdict().map(|verdict| verdict.errno), Some(i32::MAX));
     }
 }

@@ -181,20 +181,32 @@ impl Route {
 
     /// The index of the interface of this name, or None. 1 µs (SIOCGIFINDEX, netdevice(7)).
     pub fn index(&self, name: &IfName) -> Result<Option<u32>> {
+        // SAFETY: the call succeeded, so the kernel wrote this member of the union.
+        let index = |said: libc::ifreq| unsafe { said.ifr_ifru.ifru_ifindex } as u32;
+        Ok(self.look_up(name.as_str(), libc::SIOCGIFINDEX)?.map(index))
+    }
+
+    /// Is lo up? Unlike a message that brings it up, this needs no RTNL.
+    pub fn loopback_is_up(&self) -> Result<bool> {
+        // SAFETY: the call succeeded, so the kernel wrote this member of the union.
+        let flags = |said: libc::ifreq| i32::from(unsafe { said.ifr_ifru.ifru_flags });
+        Ok(self.look_up("lo", libc::SIOCGIFFLAGS)?.is_some_and(|said| flags(said) & libc::IFF_UP != 0))
+    }
+
+    /// What the kernel says of an interface; `question` is one of netdevice(7) that fills in an ifreq by name.
+    fn look_up(&self, name: &str, question: libc::Ioctl) -> Result<Option<libc::ifreq>> {
         // SAFETY: ifreq is plain old data; all zeroes is a valid value.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.as_str().bytes()) {
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
             *to = from as libc::c_char;
         }
-        // SAFETY: SIOCGIFINDEX reads the name (zero-terminated: names have at most 15 bytes) and writes ifr_ifindex.
-        let done = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFINDEX as _, &mut request) };
-        if done == 0 {
-            // SAFETY: the call succeeded, so the kernel wrote this member of the union.
-            return Ok(Some(unsafe { request.ifr_ifru.ifru_ifindex } as u32));
-        }
-        match io::Error::last_os_error() {
-            e if e.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            e => Err(Error::os(format!("look up interface {name}"), &e)),
+        // SAFETY: these calls read the name (zero-terminated: names have at most 15 bytes) and write within the ifreq.
+        match unsafe { libc::ioctl(self.socket.as_raw_fd(), question as _, &mut request) } {
+            0 => Ok(Some(request)),
+            _ => match io::Error::last_os_error() {
+                e if e.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+                e => Err(Error::os(format!("look up interface {name}"), &e)),
+            },
         }
     }
 

@@ -81,6 +81,8 @@ pub fn decode(set: Set, entry: Attrs<'_>) -> Option<Element> {
         Set::Open6 => Element::Open { to: k.address(false)?, proto: k.proto()?, port: k.port()? },
         Set::Skip6 => Element::Skip6(k.v6()?),
         Set::Guard => Element::Guard(k.family()?),
+        Set::Gateway4 => Element::Gateway(k.address(true)?),
+        Set::Gateway6 => Element::Gateway(k.address(false)?),
         Set::Mac => Element::Mac(k.name()?, k.mac()?),
         Set::Src4 => Element::Src4(k.name()?, k.mac()?, k.v4()?),
         Set::Src6 => Element::Src6(k.name()?, k.mac()?, k.v6()?),

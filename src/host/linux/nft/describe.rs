@@ -34,6 +34,7 @@ fn inside(element: &Element) -> String {
         Element::Open { to, proto, port } => format!("{to} . {proto} . {port}"),
         Element::OpenRange { to, proto, first, last } => format!("{to} . {proto} . {first}-{last}"),
         Element::Skip6(address) => address.to_string(),
+        Element::Gateway(address) => address.to_string(),
         Element::Guard(f) => family(*f).to_owned(),
         Element::Mac(name, mac) => format!("{name} . {mac}"),
         Element::Src4(name, mac, address) => format!("{name} . {mac} . {address}"),

@@ -100,6 +100,7 @@ pub fn set_of(element: &Element) -> Set {
         Element::Skip6(_) => Set::Skip6,
         Element::Foreign(_) => Set::Foreign,
         Element::Guard(_) => Set::Guard,
+        Element::Gateway(a) => by(a.is_ipv4(), Set::Gateway4, Set::Gateway6),
         Element::GuardedPort(_) => Set::GuardedPort,
         Element::Mac(..) => Set::Mac,
         Element::Src4(..) => Set::Src4,
@@ -135,6 +136,7 @@ pub fn encode(element: &Element) -> Encoded {
         Element::Twin(name, address) => plain(Bytes::name(name).address(*address)),
         Element::Open { to, proto, port } => plain(Bytes::EMPTY.address(*to).proto(*proto).port(*port)),
         Element::Skip6(address) => plain(Bytes::one(&address.octets())),
+        Element::Gateway(address) => plain(Bytes::EMPTY.address(*address)),
         Element::Guard(family) => plain(Bytes::one(&[nfproto(*family)])),
         Element::Mac(name, mac) => plain(Bytes::name(name).then(&mac.0)),
         Element::Src4(name, mac, address) => {

@@ -1,6 +1,8 @@
 //! The constant table `bridge pontoon`: who a sandbox may claim to be. It knows nothing of networks or ports.
 //!
-//! reference/nft-layout.md section 3; in nft's words `layout/bridge.nft`, against which it is tested.
+//! reference/nft-layout.md section 3; in nft's words `layout/bridge.nft`, against which it is tested. One difference: a
+//! packet whose sender was found right bears the mark from here to `inet raw`, which then need not ask the routing table
+//! whether that sender lives behind this bridge. Only we can have set it: the kernel clears marks between namespaces.
 use super::{
     abi::BRIDGE,
     rule::*,
@@ -21,19 +23,19 @@ const ARP: [u8; 2] = 0x0806u16.to_be_bytes();
 const IP6: [u8; 2] = 0x86ddu16.to_be_bytes();
 const UDP: [u8; 1] = [17];
 const ICMP6: [u8; 1] = [58];
+const SOLICITATION: [u8; 1] = [135];
 const ADVERTISEMENT: [u8; 1] = [136];
 const ICMP6_TYPES: Typeof = Typeof::Payload(&[14, 1]);
 
-static KNOWN_PROTOCOLS: Listed =
-    Listed { id: 201, field: Field::Proto, said: Typeof::Meta(16), values: &[&ICMP6, &UDP] };
 /// Router advertisement, redirect, multicast listener query.
 static ROUTERS_ONLY: Listed =
-    Listed { id: 202, field: Field::Icmp6Type, said: ICMP6_TYPES, values: &[&[134], &[137], &[130]] };
+    Listed { id: 201, field: Field::Icmp6Type, said: ICMP6_TYPES, values: &[&[134], &[137], &[130]] };
 /// Neighbour solicitation, multicast listener report versions 1 and 2.
 static WITHOUT_ADDRESS: Listed =
-    Listed { id: 203, field: Field::Icmp6Type, said: ICMP6_TYPES, values: &[&[135], &[131], &[143]] };
+    Listed { id: 202, field: Field::Icmp6Type, said: ICMP6_TYPES, values: &[&[135], &[131], &[143]] };
 
-pub fn table(name: &str, comment: &str) -> Table {
+/// The table. `mark` is the packet mark of a right sender between here and `inet raw`.
+pub fn table(name: &str, comment: &str, mark: u32) -> Table {
     Table {
         family: BRIDGE,
         name: name.to_owned(),
@@ -41,26 +43,33 @@ pub fn table(name: &str, comment: &str) -> Table {
         chains: vec![
             chain("four"),
             chain("six"),
+            chain("icmp6"),
             chain("odd"),
             hooked("prerouting", "filter", PREROUTING, -350),
         ],
         sets: &SHAPES[Set::GuardedPort as usize..],
-        rules: [known(), odd(), prerouting()].into_iter().flatten().collect(),
+        rules: [known(mark), odd(), prerouting()].into_iter().flatten().collect(),
     }
 }
 
-/// Frames whose sender is right: it may still not be a router or a DHCP server.
-fn known() -> Vec<Rule> {
+/// Frames whose sender is right: it may still not be a router or a DHCP server. What sandboxes send most, TCP, meets
+/// the fewest words.
+fn known(mark: u32) -> Vec<Rule> {
     let udp_from = |chain, port: u16| rule(chain).is(L4PROTO, &UDP).is(SPORT, &port.to_be_bytes());
-    let icmp6 = || rule("six").is(ETHER_TYPE, &IP6).is(L4PROTO, &ICMP6);
+    let icmp6 = || rule("icmp6").is(ETHER_TYPE, &IP6).is(L4PROTO, &ICMP6);
+    let right = |chain| rule(chain).mark(!mark, mark).accept();
     vec![
         udp_from("four", 67).counted_drop(),
-        rule("four").accept(),
-        rule("six").listed(L4PROTO, &KNOWN_PROTOCOLS, true).accept(),
+        right("four"),
+        rule("six").is(L4PROTO, &ICMP6).goto("icmp6"),
+        udp_from("six", 547).counted_drop(),
+        // Always so, where it can be told what the packet carries. A fragment whose headers do not reach that far is sent by
+        // nobody honest (RFC 7112), and behind it would be what the next rules stop.
+        rule("six").differs(L4PROTO, &ICMP6).mark(!mark, mark).accept(),
+        rule("six").counted_drop(),
         icmp6().listed(ICMP6_TYPE, &ROUTERS_ONLY, false).counted_drop(),
         icmp6().is(ICMP6_TYPE, &ADVERTISEMENT).not_within(&[IIFNAME, ND_TARGET], Set::Nd6).counted_drop(),
-        udp_from("six", 547).counted_drop(),
-        rule("six").accept(),
+        right("icmp6"),
     ]
 }
 
@@ -68,6 +77,7 @@ fn known() -> Vec<Rule> {
 fn odd() -> Vec<Rule> {
     // source port 68, destination port 67
     let dhcp_client = [0, 68, 0, 67];
+    let from_nowhere = || rule("odd").is(ETHER_TYPE, &IP6).is(IP6_SADDR, &[0; 16]).is(L4PROTO, &ICMP6);
     vec![
         rule("odd").not_within(&[IIFNAME, ETHER_SADDR], Set::Mac).counted_drop(),
         rule("odd").is(ETHER_TYPE, &ARP).is(ARP_SADDR_IP, &[0; 4]).accept(),
@@ -77,12 +87,12 @@ fn odd() -> Vec<Rule> {
             .is(L4PROTO, &UDP)
             .is(PORTS, &dhcp_client)
             .accept(),
-        rule("odd")
-            .is(ETHER_TYPE, &IP6)
-            .is(IP6_SADDR, &[0; 16])
-            .is(L4PROTO, &ICMP6)
-            .listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false)
-            .accept(),
+        // "Does anybody have this address?" stops whoever is about to take it: only for one's own.
+        from_nowhere()
+            .is(ICMP6_TYPE, &SOLICITATION)
+            .not_within(&[IIFNAME, ND_TARGET], Set::Nd6)
+            .counted_drop(),
+        from_nowhere().listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false).accept(),
         rule("odd").counted_drop(),
     ]
 }

@@ -2,8 +2,10 @@
 //! ports are elements of its sets.
 //!
 //! It is reference/nft-layout.md section 2 rule by rule; the text in nft's words is `layout/inet.nft`, against which
-//! it is tested. Differences: bridges of other engines pass `others`; both last lines of defence stand in `forward` (sealed, then every bridge of ours), and
-//! `outward` asks whether the DNAT bit is unset, where `ct status != dnat` asks whether it is not the only one.
+//! it is tested. Differences: bridges of other engines pass `others`; gateway addresses are closed from outside
+//! (`input`); both last lines of defence stand in `forward` (sealed, then every bridge of ours); `raw` spares what
+//! `guard` vouched for; and `outward` asks whether the DNAT bit is unset, where `ct status != dnat` asks whether it is
+//! not the only one.
 use super::{
     abi::{INET, IPV4, IPV6},
     engines::BRIDGES,
@@ -18,12 +20,14 @@ use crate::model::kernel::LINK_GROUP;
 const DNAT: u32 = 0x20;
 const STATE_INVALID: u32 = 1;
 const STATE_KNOWN: u32 = 2 | 4;
+const STATE_NEW: u32 = 8;
 /// RTN_LOCAL; linux/rtnetlink.h.
 const LOCAL: u32 = 2;
 const FIB_SADDR: u32 = 1;
 const FIB_DADDR: u32 = 2;
 const FIB_IIF: u32 = 8;
 const FIB_PRESENT: u32 = 32;
+const LO: [u8; 16] = *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The first byte of 127.0.0.0/8 is all of its prefix.
 const IP_SADDR_8: Load = header(NETWORK, 12, 1);
@@ -43,9 +47,10 @@ static HERE: Listed = Listed {
     values: &[&2u32.to_ne_bytes(), &3u32.to_ne_bytes(), &5u32.to_ne_bytes()],
 };
 
-/// The table. `mark` is the packet mark that a hairpin's first packet bears from forward to postrouting.
+/// The table. `mark` is the packet mark that a hairpin's first packet bears from forward to postrouting, and a packet
+/// whose sender `guard` knows from there to raw.
 pub fn table(name: &str, comment: &str, mark: u32) -> Table {
-    let rules = [raw(), publish(), hairpin(mark), into(), outward(), forward(), ends(mark)];
+    let rules = [raw(mark), publish(), hairpin(mark), into(), outward(), forward(), ends(mark)];
     Table {
         family: INET,
         name: name.to_owned(),
@@ -77,13 +82,15 @@ fn chains() -> Vec<Chain> {
     ]
 }
 
-/// What comes from a wire but claims loopback, or another network's source.
-fn raw() -> Vec<Rule> {
-    let mut lo = [0; 16];
-    lo[..2].copy_from_slice(b"lo");
+/// What comes from a wire but claims loopback, or another network's source. It stands before conntrack, in the way of
+/// every packet: what most are not is asked first, and those that `guard` vouched for are spared the routing table (0.2
+/// us of a packet's 2.7 by IPv4, 0.5 of 3.1 by IPv6, where each answer is also allocated and freed again).
+fn raw(mark: u32) -> Vec<Rule> {
+    let bits = mark.to_ne_bytes();
     vec![
-        rule("raw").differs(IIFNAME, &lo).v4().is(IP_DADDR_8, &[127]).counted_drop(),
-        rule("raw").differs(IIFNAME, &lo).v6().is(IP6_DADDR, &LOOPBACK6).counted_drop(),
+        rule("raw").v4().is(IP_DADDR_8, &[127]).differs(IIFNAME, &LO).counted_drop(),
+        rule("raw").v6().is(IP6_DADDR, &LOOPBACK6).differs(IIFNAME, &LO).counted_drop(),
+        rule("raw").masked(MARK, &bits, &bits).mark(!mark, 0).accept(),
         rule("raw").within(&[NFPROTO, IIFNAME], Set::Strict).is(ROUTE_BACK_IIF, &[0; 4]).counted_drop(),
     ]
 }
@@ -196,9 +203,16 @@ fn forward() -> Vec<Rule> {
 /// `input` and `postrouting`.
 fn ends(mark: u32) -> Vec<Rule> {
     let last = || rule("postrouting");
+    // Linux answers for every address of the host on every interface: a neighbour who routes to a gateway address would
+    // reach what the host serves to its sandboxes alone.
+    let from_outside = |to: Rule| to.differs(IIFNAME, &LO).not_within(&[IIFNAME], Set::Net).counted_drop();
+    // Asked first: of what the host is sent, loopback included, most belongs to a flow that it knows.
+    let begins = || rule("input").any_bit(CT_STATE, STATE_NEW);
     let bits = mark.to_ne_bytes();
     vec![
         rule("input").within(&[IIFNAME], Set::Sealed).listed(DADDR_TYPE_IIF, &HERE, true).counted_drop(),
+        from_outside(begins().v4().within(&[IP_DADDR], Set::Gateway4)),
+        from_outside(begins().v6().within(&[IP6_DADDR], Set::Gateway6)),
         last()
             .masked(MARK, &bits, &bits)
             .any_bit(CT_STATUS, DNAT)

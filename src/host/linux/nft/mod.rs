@@ -38,7 +38,8 @@ use batch::Batch;
 use socket::{Refusal, Socket};
 use table::Table;
 
-/// Packet mark of a hairpin's first packet between forward and postrouting, unless another is chosen.
+/// Packet mark of a hairpin's first packet between forward and postrouting, and of a packet whose sender is known
+/// between the bridge's prerouting and the host's, unless another is chosen. It is cleared there.
 pub const HAIRPIN_MARK: u32 = 0x0010_0000;
 /// Bytes of elements in one message; a nested attribute ends at 64 KiB.
 const MESSAGE_ROOM: usize = 60_000;
@@ -74,7 +75,7 @@ impl Nft {
     /// The same with another packet mark for hairpins (one bit or more that nobody else uses).
     pub fn open_with_mark(instance: &str, mark: u32) -> Result<Nft> {
         let name = table_name(instance)?;
-        let mut comment = format!("owner=pontoon instance={} layout=1", plain(instance));
+        let mut comment = format!("owner=pontoon instance={} layout=2", plain(instance));
         if mark != HAIRPIN_MARK {
             comment += &format!(" mark={mark:#x}");
         }
@@ -82,7 +83,7 @@ impl Nft {
             socket: Socket::open()?,
             batch: Batch::default(),
             inet: inet::table(&name, &comment, mark),
-            bridge: guard::table(&name, &comment),
+            bridge: guard::table(&name, &comment, mark),
             destroys: kernel_at_least(6, 3),
         })
     }

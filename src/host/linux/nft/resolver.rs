@@ -26,10 +26,11 @@ pub fn install_resolver(port: u16) -> Result<()> {
     let mut socket = Socket::open()?;
     let mut batch = Batch::default();
     let table = table(port);
-    let there = table_notes(&mut socket, table.family, &table.name)?.is_some();
-    if there && resolver_port()? == Some(port) {
-        return Ok(());
-    }
+    let there = match found(&mut socket)? {
+        Found::Leads(to) if to == port => return Ok(()),
+        Found::Nothing => false,
+        Found::Leads(_) | Found::Broken => true,
+    };
     batch.start(&socket);
     // Not `replace` for all: what deletes makes the closing of the socket slow, even if there was nothing.
     if there {
@@ -46,7 +47,7 @@ pub fn install_resolver(port: u16) -> Result<()> {
 }
 
 /// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine. What it returns is a
-/// socket whose closing waits 15 ms for the kernel: let another thread drop it.
+/// socket whose closing waits 15 ms for the kernel and holds others up: let another thread drop it, later.
 pub fn remove_resolver() -> Result<impl Send + 'static> {
     let mut socket = Socket::open()?;
     if table_notes(&mut socket, IPV4, NAME)?.is_none() {
@@ -64,13 +65,30 @@ pub fn remove_resolver() -> Result<impl Send + 'static> {
 /// The port that the redirect in the calling thread's network namespace leads to; None if there is none of ours, or
 /// it is not whole.
 pub fn resolver_port() -> Result<Option<u16>> {
-    let mut socket = Socket::open()?;
-    let Some(notes) = table_notes(&mut socket, IPV4, NAME)? else { return Ok(None) };
+    match found(&mut Socket::open()?)? {
+        Found::Leads(port) => Ok(Some(port)),
+        Found::Nothing | Found::Broken => Ok(None),
+    }
+}
+
+enum Found {
+    Nothing,
+    /// A table of that name which is not as this version builds it.
+    Broken,
+    /// To this port.
+    Leads(u16),
+}
+
+/// Two questions: a daemon that starts asks them in every sandbox.
+fn found(socket: &mut Socket) -> Result<Found> {
+    let Some(notes) = table_notes(socket, IPV4, NAME)? else { return Ok(Found::Nothing) };
     let text = String::from_utf8_lossy(&notes);
     let port = text.trim_end_matches('\0').rsplit_once("port=").and_then(|(_, port)| port.parse().ok());
-    let Some(port) = port.filter(|port| notes == table_notes_of(*port)) else { return Ok(None) };
-    let whole = rules_of(&mut socket, IPV4, NAME)? == Some(rules_by_chain(&table(port)));
-    Ok(whole.then_some(port))
+    let Some(port) = port.filter(|port| notes == table_notes_of(*port)) else { return Ok(Found::Broken) };
+    match rules_of(socket, IPV4, NAME)? == Some(rules_by_chain(&table(port))) {
+        true => Ok(Found::Leads(port)),
+        false => Ok(Found::Broken),
+    }
 }
 
 fn table_notes_of(port: u16) -> Vec<u8> {

@@ -40,6 +40,8 @@ pub enum Set {
     Skip6,
     Foreign,
     Guard,
+    Gateway4,
+    Gateway6,
     GuardedPort,
     Mac,
     Src4,
@@ -92,7 +94,7 @@ impl Shape {
 }
 
 /// In the order of `Set`.
-pub static SHAPES: [Shape; 33] = [
+pub static SHAPES: [Shape; 35] = [
     set(Set::Net, "net", &[IfName]).comment("our bridges"),
     set(Set::Back, "back", &[Text16]).said(ROUTE_BACK).comment("our bridges, as a route answer"),
     set(Set::Sealed, "sealed", &[IfName]).comment("internal networks"),
@@ -128,6 +130,8 @@ pub static SHAPES: [Shape; 33] = [
     set(Set::Skip6, "skip6", &[Ipv6]).comment("::1 where the daemon serves it itself"),
     set(Set::Foreign, "foreign", &[IfName]).comment("bridges of other engines"),
     set(Set::Guard, "guard", &[NfProto]).comment("families whose forwarding we switched on"),
+    set(Set::Gateway4, "gateway4", &[Ipv4]).comment("of networks that are closed from outside"),
+    set(Set::Gateway6, "gateway6", &[Ipv6]),
     set(Set::GuardedPort, "port", &[IfName]).comment("guarded bridge ports"),
     set(Set::Mac, "mac", &[IfName, Ether]),
     set(Set::Src4, "src4", &[IfName, Ether, Ipv4]),

@@ -121,6 +121,8 @@ fn one_of_each() -> Vec<Element> {
         Element::Foreign(name("docker0")),
         Element::Guard(Family::V4),
         Element::Guard(Family::V6),
+        Element::Gateway("172.30.1.1".parse().unwrap()),
+        Element::Gateway("fd30:1::1".parse().unwrap()),
         Element::GuardedPort(va()),
         Element::Mac(va(), mac),
         Element::Src4(va(), mac, "172.30.1.11".parse().unwrap()),

@@ -35,7 +35,9 @@ fn next(shared: &Shared) -> Option<Vec<(u32, IfName)>> {
             shared.work.notify_all();
             return None;
         }
+        state.idle += 1;
         shared.work.wait(&mut state);
+        state.idle -= 1;
     }
 }
 
@@ -73,5 +75,19 @@ fn delete_many(shared: &Shared, route: &mut Route, links: &[(u32, IfName)]) {
             Some(error) => shared.finish(*index, Err(error.clone())),
             None => shared.finish(*index, Ok(())),
         }
+    }
+}
+
+/// All of these links at once, whoever is deleting others meanwhile. Those that are gone are fine.
+pub(super) fn delete_group_of(route: &mut Route, group: u32, names: &[IfName]) -> Result<(), Error> {
+    let mut batch = Batch::new();
+    for name in names {
+        batch.push(Manner::Plain, mark(name, group), format!("mark {name} for deletion"));
+    }
+    batch.push(Manner::Plain, delete_group(group), "delete marked links");
+    let outcome = route.exchange(&mut batch)?;
+    match outcome.failures.iter().find(|failure| failure.errno != libc::ENODEV) {
+        Some(failure) => Err(explain(&batch, failure)),
+        None => Ok(()),
     }
 }

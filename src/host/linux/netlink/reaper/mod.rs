@@ -5,13 +5,21 @@
 //! (attach-cost.md, section 4). So several threads wait out the grace periods while a listener tells who is gone. What has
 //! come in meanwhile is marked with a link group of ours and deleted in one go, at most `AT_ONCE` links, because the
 //! RTNL is held 0.5 ms for each; one such batch at a time, so that an attach gets its turn in between.
+mod bridges;
 mod dig;
 mod hear;
 
-use super::{batch::Batch, batch::Manner, mark::Mark, message, observe, socket::Route};
+use super::{
+    batch::Batch,
+    batch::Manner,
+    mark::{self, Mark},
+    message, observe,
+    seen::LinkSeen,
+    socket::Route,
+};
 use crate::{
     error::{Error, Result},
-    model::IfName,
+    model::{Id, IfName},
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -27,7 +35,8 @@ use std::{
 
 /// Most links in one deletion.
 const AT_ONCE: usize = 16;
-/// Threads that wait out grace periods of 20 ms: at one detach every 1.3 ms none waits for a thread.
+/// Threads that wait out grace periods of 20 ms, each started when all others do: at one detach every 1.3 ms none waits for
+/// a thread.
 const DIGGERS: usize = 16;
 /// A burial that takes longer is reported as failed.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -37,7 +46,9 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// The reaper of one network namespace. Dropping it lets it finish what it was given.
 pub struct Reaper {
+    instance: String,
     shared: Arc<Shared>,
+    bridges: bridges::Bridges,
 }
 
 struct Shared {
@@ -54,6 +65,9 @@ struct State {
     waiting: HashMap<u32, Waiting>,
     /// Indexes of the batch that is being deleted and not yet gone.
     digging: HashSet<u32>,
+    /// Threads that delete, and those of them that wait for work.
+    diggers: usize,
+    idle: usize,
     closed: bool,
 }
 
@@ -67,7 +81,8 @@ impl Reaper {
     /// Starts in the calling thread's network namespace, and sweeps what an earlier one of this instance left marked.
     pub fn start(instance: &str) -> Result<Self> {
         let mut route = Route::open()?;
-        let group = choose_group(&mut route, instance)?;
+        let links = observe::links(&mut route)?;
+        let group = choose_group(&links, instance)?;
         sweep(&mut route, group)?;
         let ear = hear::Ear::open()?;
         let shared = Arc::new(Shared {
@@ -76,27 +91,24 @@ impl Reaper {
             work: Condvar::new(),
             bell: hear::Bell::new()?,
         });
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new()
-                .name(name.into())
-                .stack_size(128 << 10)
-                .spawn(work)
-                .map(|_| ())
-                .map_err(|e| Error::os("start a reaper thread", &e))
-        };
-        let reaper = Reaper { shared: shared.clone() };
-        spawn(
-            "pontoon-gone",
-            Box::new({
-                let shared = shared.clone();
-                move || hear::listen(&shared, &ear)
-            }),
-        )?;
-        for _ in 0..DIGGERS {
-            let (shared, route) = (shared.clone(), Route::open()?);
-            spawn("pontoon-reaper", Box::new(move || dig::work(&shared, route)))?;
-        }
+        let (instance, bridges) = (instance.to_owned(), bridges::Bridges::default());
+        let gone = |link: &LinkSeen| link.alias.as_deref().is_some_and(|a| mark::is_gone(a, &instance));
+        let left = links.into_iter().filter(|link| link.group != group && gone(link));
+        bridges.take_over(left.map(|link| link.name).collect())?;
+        let reaper = Reaper { instance, shared: shared.clone(), bridges };
+        spawn("pontoon-gone", move || hear::listen(&shared, &ear))?;
         Ok(reaper)
+    }
+
+    /// One more thread that deletes, if none is free and there may be more.
+    fn dig(&self, state: &mut State) -> Result<()> {
+        if state.idle > 0 || state.diggers >= DIGGERS {
+            return Ok(());
+        }
+        let (shared, route) = (self.shared.clone(), Route::open()?);
+        spawn("pontoon-reaper", move || dig::work(&shared, route))?;
+        state.diggers += 1;
+        Ok(())
     }
 
     /// Has the host end `index`, named `name`, deleted, and its peer with it. A link that is gone already is `Ok`.
@@ -111,12 +123,45 @@ impl Reaper {
                 state.queue.push_back((index, name));
             }
         }
+        match self.dig(&mut state) {
+            // Others are there, and it is done later.
+            Err(error) if state.diggers > 0 => tracing::warn!(%error, "links are deleted more slowly"),
+            Err(error) => {
+                state.queue.clear();
+                drop(state);
+                return self.shared.finish(index, Err(error));
+            }
+            Ok(()) => {}
+        }
         drop(state);
         self.shared.work.notify_one();
         if first {
             self.shared.bell.ring();
         }
     }
+
+    /// Takes the network's bridge, with our mark, out of the way: its name, its addresses and its subnet are free when this
+    /// returns. It is deleted when there is time. After an error it stands under its name.
+    pub fn retire(&self, route: &mut Route, network: Id, bridge: &LinkSeen) -> Result<()> {
+        let gone = bridges::retire(route, &self.instance, network, bridge)?;
+        self.bridges.take(gone)
+    }
+
+    /// The kernel is about to be asked for something that a caller waits for.
+    pub fn stand_back(&self) {
+        self.bridges.stand_back();
+    }
+
+    /// Deletes the bridges that are out of the way, here and now: 16 ms each.
+    pub fn clear(&self, route: &mut Route) -> Result<()> {
+        let names = self.bridges.take_back();
+        names.chunks(AT_ONCE).try_for_each(|names| dig::delete_group_of(route, self.shared.group, names))
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(128 << 10).spawn(work);
+    thread.map(drop).map_err(|e| Error::os(format!("start the thread {name}"), &e))
 }
 
 impl Drop for Reaper {
@@ -144,10 +189,12 @@ impl Shared {
 }
 
 /// A number from the instance's name that no link but marked ones of ours has (the deletion takes a whole group).
-pub(super) fn choose_group(route: &mut Route, instance: &str) -> Result<u32> {
-    let links = observe::links(route)?;
+pub(super) fn choose_group(links: &[LinkSeen], instance: &str) -> Result<u32> {
     let ours = |alias: &Option<String>| {
-        alias.as_deref().is_some_and(|a| matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_))))
+        alias.as_deref().is_some_and(|a| {
+            let link = matches!(Mark::parse(a, instance), Some(Mark::Endpoint(_) | Mark::Shaper(_)));
+            link || mark::is_gone(a, instance)
+        })
     };
     // FNV-1a (RFC 9923), 28 bits of it, below 0x60000000 and far from LINK_GROUP.
     let hash = instance.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));

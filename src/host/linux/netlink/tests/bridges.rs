@@ -4,7 +4,7 @@ use crate::{
     error::Kind,
     host::linux::{
         namespace::testbed::{ip, ip_json, private},
-        netlink::observe,
+        netlink::{observe, reaper::Reaper},
         sysctl,
     },
 };
@@ -78,5 +78,74 @@ fn the_kernels_own_words_reach_the_error() {
             "{error}"
         );
         assert!(route.link(&bridge.name).expect("link").is_none());
+    });
+}
+
+/// How many bridges wait for their deletion.
+fn waiting() -> usize {
+    ip("-o link").lines().filter(|line| line.contains(": ptx")).count()
+}
+
+fn soon_none_waits() {
+    let begin = std::time::Instant::now();
+    while waiting() > 0 {
+        assert!(begin.elapsed().as_secs() < 20, "{}", ip("-d link"));
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_retired_bridge_is_out_of_the_way_before_it_is_gone() {
+    private(|_| {
+        let mut route = with_bridge(true);
+        let reaper = Reaper::start(INSTANCE).expect("reaper");
+        let mut lasted = 0;
+        for round in 0..8 {
+            // One that somebody else gave it goes as well.
+            ip("addr add 192.0.2.7/32 dev br-test");
+            let seen = route.link(&name("br-test")).expect("look").expect("it is there");
+            reaper.retire(&mut route, id(1), &seen).expect("retire");
+            let gone = name(&format!("ptx{:x}", seen.index));
+            lasted += usize::from(route.index(&gone).expect("index") == Some(seen.index));
+            assert_eq!(route.index(&name("br-test")).expect("index"), None);
+            let left = ip("addr");
+            assert!(!left.contains("10.9.0.1") && !left.contains("fd09::1") && !left.contains("192.0.2.7"));
+            assert!(!ip("route show table all").contains("10.9.0."), "round {round}");
+            bridge::create(&mut route, INSTANCE, &a_bridge(true))
+                .expect("its name and its addresses are free");
+            reaper.stand_back();
+        }
+        assert!(lasted > 0, "nobody waits for the end of a bridge: the kernel takes 30 ms for it");
+        let seen = observe::host(&mut route, INSTANCE).expect("observe").bridges;
+        assert_eq!(seen.len(), 1, "those that wait are nobody's: {seen:?}");
+        soon_none_waits();
+        assert!(ip("link").contains("br-test"));
+    });
+}
+
+#[test]
+fn bridges_that_wait_are_deleted_by_the_next_daemon_or_at_the_end() {
+    private(|_| {
+        let mut route = with_bridge(false);
+        for line in ["add ptx77 type bridge", "add theirs type bridge", "add ptx78 type bridge"] {
+            ip(&format!("link {line}"));
+        }
+        ip(&format!("link set ptx77 alias pontoon/{INSTANCE}/gone/{}", id(2)));
+        ip(&format!("link set theirs alias pontoon/other/gone/{}", id(2)));
+        let reaper = Reaper::start(INSTANCE).expect("reaper");
+        let begin = std::time::Instant::now();
+        while ip("link").contains("ptx77") {
+            assert!(begin.elapsed().as_secs() < 20);
+        }
+        for _ in 0..3 {
+            reaper.stand_back();
+            let seen = route.link(&name("br-test")).expect("look").expect("it is there");
+            reaper.retire(&mut route, id(1), &seen).expect("retire");
+            bridge::create(&mut route, INSTANCE, &a_bridge(false)).expect("create");
+        }
+        reaper.clear(&mut route).expect("clear");
+        let links = ip("link");
+        assert_eq!(waiting(), 1, "all of ours are gone at once: {links}");
+        assert!(links.contains("ptx78") && links.contains("theirs") && links.contains("br-test"), "{links}");
     });
 }

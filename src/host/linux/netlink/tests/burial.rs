@@ -64,7 +64,8 @@ fn the_leftover_group_is_swept_and_strangers_are_spared() {
     private(|_| {
         let first = {
             let mut route = Route::open().expect("route");
-            super::super::reaper::choose_group(&mut route, INSTANCE).expect("group")
+            let links = super::super::observe::links(&mut route).expect("links");
+            super::super::reaper::choose_group(&links, INSTANCE).expect("group")
         };
         ip("link add pt0 type veth peer name x0");
         ip(&format!("link set pt0 group {first} alias pontoon/test/endpoint/{}", id(3)));

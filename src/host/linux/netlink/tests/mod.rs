@@ -3,6 +3,7 @@ mod attach;
 mod bridges;
 mod burial;
 mod fuzz;
+mod shape;
 
 use super::{Route, bridge, inside, veth};
 use crate::{

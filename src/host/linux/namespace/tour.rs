@@ -1,0 +1,31 @@
+//! Many namespaces visited at once, by as many threads as there are cores; each comes home, or takes the process down.
+use super::Home;
+use std::{num::NonZero, thread};
+
+/// Below this a thread more costs what it saves.
+const FEW: usize = 32;
+/// The RTNL is one lock: more threads would only wait for it.
+const THREADS: usize = 4;
+
+/// What `visit` says of every stop, in order. It is called at home, on the calling thread and on others that end with the
+/// tour.
+pub fn tour<T: Sync, R: Send>(home: &Home, stops: &[T], visit: impl Fn(&Home, &T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    if stops.len() < FEW || threads == 1 {
+        return stops.iter().map(|stop| visit(home, stop)).collect();
+    }
+    let part = |part: &[T]| part.iter().map(|stop| visit(home, stop)).collect::<Vec<R>>();
+    let mut parts = stops.chunks(stops.len().div_ceil(threads));
+    let first = parts.next().unwrap_or_default();
+    thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|others| scope.spawn(|| part(others))).collect();
+        let mut all = part(first);
+        for other in others {
+            match other.join() {
+                Ok(more) => all.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
+}
