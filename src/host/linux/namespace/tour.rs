@@ -18,12 +18,16 @@ pub fn tour<T: Sync, R: Send>(home: &Home, stops: &[T], visit: impl Fn(&Home, &T
     let mut parts = stops.chunks(stops.len().div_ceil(threads));
     let first = parts.next().unwrap_or_default();
     thread::scope(|scope| {
-        let others: Vec<_> = parts.map(|others| scope.spawn(|| part(others))).collect();
+        let part = &part;
+        let begin = |stops| (stops, thread::Builder::new().spawn_scoped(scope, move || part(stops)));
+        let others: Vec<_> = parts.map(begin).collect();
         let mut all = part(first);
-        for other in others {
-            match other.join() {
-                Ok(more) => all.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
+        for (stops, thread) in others {
+            match thread.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(more)) => all.extend(more),
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // The system starts no more threads: then this one goes there too.
+                Err(_) => all.extend(part(stops)),
             }
         }
         all
