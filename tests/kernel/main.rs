@@ -13,6 +13,7 @@ mod cost_house;
 mod cost_waits;
 mod drift;
 mod exhausted;
+mod firewalls;
 mod first_packet;
 mod frames;
 mod handover;
