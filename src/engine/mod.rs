@@ -41,6 +41,7 @@ mod reserved;
 mod sandbox;
 mod scope;
 mod undo;
+mod update;
 mod view;
 mod volume;
 mod writer;

@@ -8,7 +8,7 @@ use super::{
     fights::Repairs,
     network, ports,
     promises::Promises,
-    repair, reservation, sandbox,
+    repair, reservation, sandbox, update,
     view::View,
     volume,
 };
@@ -264,6 +264,7 @@ impl Writer {
             Command::NetworkDisconnect(request) => sandbox::disconnect(state, world, request),
             Command::SandboxCreate(request) => sandbox::create(state, world, request),
             Command::SandboxStart(request) => sandbox::start(state, world, request),
+            Command::SandboxUpdate(request) => update::update(state, world, request),
             Command::SandboxPublish(request) => ports::publish(state, world, request),
             Command::SandboxRemove(request) => sandbox::remove(state, world, request),
             Command::PoolReserve(request) => reservation::reserve(state, world, request),
