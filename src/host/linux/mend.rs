@@ -62,6 +62,9 @@ pub fn mendable(found: &Link, wanted: &Link) -> bool {
 /// Brings links that stand from what was found to what is wanted. What is wrong is seen from what was found
 /// (`observe::found_link`); the host's sides are put right together.
 pub fn links(linux: &mut Linux, links: &[(&Link, &Link)]) -> Result<()> {
+    if links.is_empty() {
+        return Ok(());
+    }
     let host = links.iter().filter(|(found, wanted)| found.kind != wanted.kind);
     let bridge = |link: &Link| link.kind.bridge().map(|(bridge, _)| bridge.clone());
     let (forgotten, loose): (Vec<_>, Vec<_>) =

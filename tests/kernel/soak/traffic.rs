@@ -68,7 +68,8 @@ impl Witness {
         scope.spawn(move || lan.enter(|| self.published(over, tally)));
         let (lan, two) = (self.lan.clone(), self.two.place.clone());
         scope.spawn(move || {
-            let connect = || greeted("192.0.2.1:8080").map(drop);
+            let connect =
+                || greeted_within("192.0.2.1:8080", patience().min(Duration::from_secs(3))).map(drop);
             // With others at work the port's rule is away at times, and at times nobody is there to put it back.
             let connect = || if drift::wanted() { patiently(connect) } else { connect() };
             lan.enter(|| {
@@ -103,7 +104,8 @@ impl Witness {
         self.repeat("LAN through the published port", over, tally, || match talk(&mut stream) {
             Err(error) if drift::wanted() && was_cut(&error) => {
                 one_more(&tally.cuts);
-                patiently(|| greeted(to).map(|anew| stream = anew)).map_err(told)
+                patiently(|| greeted_within(to, Duration::from_secs(3)).map(|anew| stream = anew))
+                    .map_err(told)
             }
             done => done.map_err(told),
         });
@@ -165,11 +167,18 @@ fn patiently(mut once: impl FnMut() -> std::io::Result<()>) -> std::io::Result<(
 }
 
 fn greeted(to: &str) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&to.parse().expect("address"), patience())?;
-    stream.set_read_timeout(Some(patience()))?;
+    greeted_within(to, patience())
+}
+
+fn greeted_within(to: &str, limit: Duration) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&to.parse().expect("address"), limit)?;
+    stream.set_read_timeout(Some(limit))?;
     match stream.read(&mut [0; 64])? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(stream),
+        _ => {
+            stream.set_read_timeout(Some(patience()))?;
+            Ok(stream)
+        }
     }
 }
 
