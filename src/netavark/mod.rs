@@ -16,6 +16,8 @@
 mod answer;
 mod arguments;
 mod create;
+#[cfg(test)]
+mod fuzz_tests;
 mod instance;
 mod network;
 mod place;

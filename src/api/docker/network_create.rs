@@ -184,3 +184,23 @@ fn pool(config: &Config) -> Result<PoolRequest> {
             .collect::<Result<_>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::docker::body, testbed::fuzz};
+
+    #[test]
+    fn fuzz_docker_bodies() {
+        let seeds = [
+            r#"{"Name":"n","CheckDuplicate":true,"Driver":"bridge","EnableIPv6":true,"IPAM":{"Driver":"default","Config":[{"Subnet":"10.1.0.0/24","IPRange":"10.1.0.128/25","Gateway":"10.1.0.1","AuxiliaryAddresses":{"a":"10.1.0.9"}}],"Options":{}},"Internal":false,"Options":{"com.docker.network.driver.mtu":"1400"},"Labels":{"a":"b"}}"#,
+            r#"{"name":"n","ConfigFrom":{"Network":"c"},"Scope":"local","Attachable":true,"labels":null}"#,
+        ];
+        fuzz("Docker bodies", 10_000, &seeds, |bytes| {
+            for strict in [false, true] {
+                let read: Result<Body> = body::read(Some("application/json"), bytes);
+                let _ = read.and_then(|body| translate(body, strict));
+            }
+        });
+    }
+}
