@@ -72,7 +72,7 @@ impl LocalVolumes {
     pub fn open(root: &Path) -> Result<Self> {
         let layout = Arc::new(Layout::open(root)?);
         let old = layout.clone();
-        in_background("empty-trash", move || {
+        in_background("empty-trash", LEFT, move || {
             old.empty_trash(crate::host::linux::files::Watch::none()).map(drop)
         })?;
         Ok(LocalVolumes(layout))
@@ -83,10 +83,17 @@ fn as_item(volume: &Volume) -> VolumeMount {
     VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() }
 }
 
-fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+const LEFT: &str = "what was removed could not be deleted altogether";
+
+/// In a thread of its own; `otherwise` is what a failure means.
+fn in_background(
+    name: &str,
+    otherwise: &'static str,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<()> {
     let told = move || {
         if let Err(error) = work() {
-            tracing::warn!(%error, "what was removed could not be deleted altogether");
+            tracing::warn!(%error, "{otherwise}");
         }
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(told);
@@ -95,14 +102,28 @@ fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static)
 
 impl Volumes for LocalVolumes {
     fn create(&self, volume: &Volume) -> Result<()> {
-        self.0.create(&volume.name)
+        if self.0.exists(&volume.name) && self.0.data(&volume.name).is_ok() {
+            return Ok(());
+        }
+        self.0.create(&volume.name)?;
+        // Its promise is durable already, and every start makes what is missing of the directories.
+        let (layout, name) = (self.0.clone(), volume.name.clone());
+        in_background("sync-volume", "a new volume's directories are not durable yet", move || {
+            match layout.sync(&name) {
+                Err(error) if error.kind == crate::error::Kind::NotFound => Ok(()),
+                synced => synced,
+            }
+        })
     }
     fn remove(&self, name: &Name) -> Result<()> {
         let Some(trashed) = self.0.remove(name)? else { return Ok(()) };
         let layout = self.0.clone();
-        in_background("delete-volume", move || {
+        in_background("delete-volume", LEFT, move || {
             layout.delete(&trashed, crate::host::linux::files::Watch::none()).map(drop)
         })
+    }
+    fn sync_removed(&self) -> Result<()> {
+        self.0.sync_removed()
     }
     fn mount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::mount(self, &as_item(volume))
