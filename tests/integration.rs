@@ -22,7 +22,7 @@ macro_rules! scripts {
 }
 
 // One folder, one word.
-scripts!(containerd, dockerd, netavark, podman, runc);
+scripts!(containerd, dockerd, netavark, podman, rootless, runc);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("integration")

@@ -384,6 +384,32 @@ fn nothing_is_left_for_later() {
     Exceptions(&[]).judge("nothing is left for later", found);
 }
 
+/// Every line of the README's threat model names the test that proves it, and that test exists.
+#[test]
+fn the_threat_model_is_shown() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let page = readme.split("## Who may do what").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let tests: Vec<Source> = ["src", "tests"].into_iter().flat_map(below).collect();
+    let exists = |module: &str, name: &str| {
+        let of =
+            |path: &str| path.ends_with(&format!("/{module}.rs")) || path.contains(&format!("/{module}/"));
+        let is = |text: &str| text.contains(&format!("#[test]\nfn {name}("));
+        tests.iter().any(|test| of(&test.path) && is(&test.text))
+    };
+    let lines = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| who "));
+    let mut seen = 0;
+    for line in lines {
+        let shown = line.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test shows: {line}");
+        for (module, name) in named.iter().filter_map(|named| named.split_once("::")) {
+            assert!(exists(module, name), "README names the test {module}::{name}, which does not exist");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} tests");
+}
+
 #[test]
 fn the_daemon_does_not_panic() {
     let words = [".unwrap()", ".expect(", "panic!(", "unreachable!("];

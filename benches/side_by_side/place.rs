@@ -92,6 +92,11 @@ pub fn cable(left: &Place, a: (&str, &[&str]), right: &Place, b: (&str, &[&str])
     }
 }
 
+/// The kernel takes namespaces away that were let go, with the RTNL in hand: who is measured next shall not wait for that.
+pub fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(150));
+}
+
 /// A program that runs for as long as this value lives.
 pub struct Server(pub Child);
 

@@ -36,7 +36,7 @@ pub fn write(rows: &[Row], whole: bool, took: Duration) {
     let machine = machine(took);
     for folder in &folders {
         fs::create_dir_all(folder).expect("a folder");
-        put(&folder.join("table.md"), &format!("# Side by side\n\n{machine}\n\n{}", table(rows, true)));
+        put(&folder.join("table.md"), &format!("# Side by side\n\n{machine}\n\n{}", table(rows)));
         put(&folder.join("bench.json"), &(pretty(&json(rows, &machine)) + "\n"));
         put(&folder.join("chart.svg"), &chart::svg(rows));
     }
@@ -75,31 +75,53 @@ fn readme(path: &PathBuf, rows: &[Row], machine: &str) {
         "{machine}\n\n{}\n![what others take, as a multiple of what Pontoon takes](benches/results/chart.svg)\n\n\
          All rows, with spread: [benches/results/table.md](benches/results/table.md), \
          [bench.json](benches/results/bench.json).\n",
-        table(rows, false)
+        summary(rows)
     );
     put(path, &format!("{}{fresh}{}", &text[..begin + BEGIN.len()], &text[end..]));
 }
 
-/// `all`: every row, and the spread of everybody's figures; else those with a number to hold, and our spread.
-fn table(rows: &[Row], all: bool) -> String {
-    let mut text = HEAD.to_owned();
-    for row in rows.iter().filter(|row| all || !row.targets.is_empty()) {
-        let entry = |entry: &Entry| format!("{} {}", entry.who, against(row, entry, all));
+/// Every row, with everybody's spread.
+fn table(rows: &[Row]) -> String {
+    let lines = rows.iter().map(|row| {
+        let entry = |entry: &Entry| format!("{} {}", entry.who, against(row, entry, true));
         let verdicts =
             row.verdicts().into_iter().map(|verdict| verdict.text.replace("NOT HELD", "**not held**"));
-        let note = if row.note.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", row.note) };
-        let join = |parts: Vec<String>| parts.join("<br>");
-        text += &format!(
-            "| {}{note} | **{}** {} | {} | {} | {} |\n",
-            row.what,
-            cell(row.unit, &row.ours),
-            row.ours.as_ref().map_or(String::new(), |figure| spread(row.unit, figure)),
-            join(row.limit.iter().map(entry).collect()),
-            join(row.peers.iter().map(entry).collect()),
-            join(verdicts.collect()),
-        );
-    }
-    text
+        line(row, entry, verdicts.collect(), "<br>")
+    });
+    HEAD.to_owned() + &lines.collect::<String>()
+}
+
+/// The rows with a number to hold, and of the others only the figure and `(21x)`: so many times better are we.
+fn summary(rows: &[Row]) -> String {
+    let lines = rows.iter().filter(|row| !row.targets.is_empty()).map(|row| {
+        let entry = |entry: &Entry| match (&entry.figure, row.ahead(entry)) {
+            (Ok(figure), Some(ahead)) => {
+                format!("{} {} ({})", entry.who, row.unit.show(figure.middle), times(ahead))
+            }
+            (figure, _) => format!("{} {}", entry.who, cell(row.unit, figure)),
+        };
+        let verdicts = row.verdicts().into_iter().map(|verdict| {
+            let held = verdict.held.map_or("?", |held| if held { "held" } else { "**not held**" });
+            format!("{} {held}", verdict.wanted)
+        });
+        line(row, entry, verdicts.collect(), ", ")
+    });
+    HEAD.to_owned() + &lines.collect::<String>()
+}
+
+fn line(row: &Row, entry: impl Fn(&Entry) -> String, verdicts: Vec<String>, between: &str) -> String {
+    let note = if row.note.is_empty() { String::new() } else { format!("<br><sub>{}</sub>", row.note) };
+    let spread = row.ours.as_ref().map_or(String::new(), |figure| spread(row.unit, figure));
+    let all =
+        |entries: &mut dyn Iterator<Item = &Entry>| entries.map(&entry).collect::<Vec<_>>().join(between);
+    format!(
+        "| {}{note} | **{}** {spread} | {} | {} | {} |\n",
+        row.what,
+        cell(row.unit, &row.ours),
+        all(&mut row.limit.iter()),
+        all(&mut row.peers.iter()),
+        verdicts.join(between),
+    )
 }
 
 fn cell(unit: Unit, figure: &Result<Figure, String>) -> String {

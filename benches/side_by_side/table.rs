@@ -46,6 +46,9 @@ pub enum Target {
 pub struct Verdict {
     /// None: it could not be judged.
     pub held: Option<bool>,
+    /// `<= 2x bare netlink calls`
+    pub wanted: String,
+    /// The same, and what was found.
     pub text: String,
 }
 
@@ -139,7 +142,7 @@ impl Row {
         match found {
             Some((held, found)) => {
                 let word = if held { "held" } else { "NOT HELD" };
-                Verdict { held: Some(held), text: format!("{wanted}: {word}, {found}") }
+                Verdict { held: Some(held), text: format!("{wanted}: {word}, {found}"), wanted }
             }
             // What we ought to hold and could not even do is not held.
             None => Verdict {
@@ -148,6 +151,7 @@ impl Row {
                     "{wanted}: {}",
                     self.ours.as_ref().err().map_or("not measured", String::as_str)
                 ),
+                wanted,
             },
         }
     }

@@ -1,5 +1,5 @@
 //! Carries a `Command` to the engine and brings the answer, for every doorway. It knows no field of any command.
-use super::Doorways;
+use super::{Doorways, aside};
 use crate::{
     engine::Engine,
     error::{Error, Result},
@@ -42,7 +42,7 @@ async fn carry(command: Command, engine: &Engine) -> Result<Reply> {
         let _told = OnDrop(gone.clone());
         let engine = engine.clone();
         let work = move || engine.execute(command, &|_| !gone.load(Ordering::Relaxed));
-        return tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(lost()));
+        return aside::begin(work).await?.await.unwrap_or_else(|_| Err(lost()));
     }
     let (send, receive) = oneshot::channel();
     engine.submit(command, Box::new(move |reply| drop(send.send(reply))));

@@ -2,6 +2,7 @@
 //!
 //! `serve` accepts (`crowd` bounds how many and how much, `patient` how long), `native` speaks `POST /Network.Create` and its kin, `docker` the Engine API of Docker, `plugin` Docker's
 //! plugin protocol, `call` carries commands to the engine, `metrics` counts.
+mod aside;
 mod call;
 mod crowd;
 mod docker;

@@ -1,5 +1,5 @@
 //! The native API: one `POST` for each `Command`. Knows no field of any of them.
-use super::{Doorways, call::may_listen, reply};
+use super::{Doorways, aside, call::may_listen, reply};
 use crate::{
     engine::Engine,
     error::{Error, Result},
@@ -27,7 +27,7 @@ pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) 
         Err(error) => return reply::error(&error),
     };
     if stream && doorways.engine.is_slow(&command) {
-        return with_progress(command, &doorways.engine);
+        return with_progress(command, &doorways.engine).await;
     }
     match doorways.run(command).await {
         Ok(value) => reply::json(StatusCode::OK, &value),
@@ -46,10 +46,10 @@ fn parse(method: &str, body: &[u8]) -> Result<Command> {
     }
 }
 
-fn with_progress(command: Command, engine: &Engine) -> reply::Answer {
+async fn with_progress(command: Command, engine: &Engine) -> reply::Answer {
     let (send, receive) = mpsc::channel(16);
     let engine = engine.clone();
-    tokio::task::spawn_blocking(move || {
+    let begun = aside::begin(move || {
         let progress = |text: &str| match text.is_empty() {
             true => !send.is_closed(),
             false => send.blocking_send(reply::line(&serde_json::json!({ "progress": text }))).is_ok(),
@@ -60,7 +60,10 @@ fn with_progress(command: Command, engine: &Engine) -> reply::Answer {
         };
         let _ = send.blocking_send(reply::line(&last));
     });
-    reply::lines(receive)
+    match begun.await {
+        Ok(_) => reply::lines(receive),
+        Err(error) => reply::error(&error),
+    }
 }
 
 /// What `Events.Watch` takes.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// Serve this host: networks, volumes, names, ports
 ///
 /// Needs root. Says READY through sd_notify; the socket answers only once it is ready. Flags win over the file.
+/// A second one for the same instance or root is refused. To replace the program, stop it and start it: sandboxes do not
+/// notice, their names are answered meanwhile.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   sudo pontoon daemon

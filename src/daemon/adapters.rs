@@ -4,6 +4,7 @@ use crate::{
     dns::{self, Dns, OpenSocket},
     engine::{Resolvers, Volumes},
     error::{Error, Result},
+    host::linux::files::Watch,
     host::linux::{MountVolumes, Sockets, namespace::Transport},
     model::{Id, Name, Volume, kernel::VolumeMount, names, volume::LocalOptions},
     volume::{Layout, MountOrder, mounted::PATIENCE},
@@ -14,7 +15,10 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 /// The DNS room, and the host's resolv.conf.
@@ -65,17 +69,19 @@ impl OpenSocket for Ways {
 }
 
 /// Volumes of the local driver.
-pub struct LocalVolumes(Arc<Layout>);
+pub struct LocalVolumes {
+    layout: Arc<Layout>,
+    /// No thread could be started to delete what a removal took away: the next one deletes that as well.
+    late: AtomicBool,
+}
 
 impl LocalVolumes {
     /// Opens `<root>/volumes`; what was removed before is deleted meanwhile.
     pub fn open(root: &Path) -> Result<Self> {
         let layout = Arc::new(Layout::open(root)?);
         let old = layout.clone();
-        in_background("empty-trash", LEFT, move || {
-            old.empty_trash(crate::host::linux::files::Watch::none()).map(drop)
-        })?;
-        Ok(LocalVolumes(layout))
+        let late = !in_background("empty-trash", LEFT, move || old.empty_trash(Watch::none()).map(drop));
+        Ok(LocalVolumes { layout, late: AtomicBool::new(late) })
     }
 }
 
@@ -85,45 +91,54 @@ fn as_item(volume: &Volume) -> VolumeMount {
 
 const LEFT: &str = "what was removed could not be deleted altogether";
 
-/// In a thread of its own; `otherwise` is what a failure means.
+/// In a thread of its own; `otherwise` is what a failure means. False: there is no thread for it now. What was removed is out
+/// of everybody's way already, so that is no failure.
 fn in_background(
     name: &str,
     otherwise: &'static str,
     work: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Result<()> {
+) -> bool {
     let told = move || {
         if let Err(error) = work() {
             tracing::warn!(%error, "{otherwise}");
         }
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(told);
-    thread.map(drop).map_err(|error| Error::os(format!("start the thread {name}"), &error))
+    if let Err(error) = &thread {
+        tracing::warn!(%error, "what was removed is deleted with the next removal, or at the next start");
+    }
+    thread.is_ok()
 }
 
 impl Volumes for LocalVolumes {
     fn create(&self, volume: &Volume) -> Result<()> {
-        if self.0.exists(&volume.name) && self.0.data(&volume.name).is_ok() {
+        if self.layout.data(&volume.name).is_ok() {
             return Ok(());
         }
-        self.0.create(&volume.name)?;
+        self.layout.create(&volume.name)?;
         // Its promise is durable already, and every start makes what is missing of the directories.
-        let (layout, name) = (self.0.clone(), volume.name.clone());
-        in_background("sync-volume", "a new volume's directories are not durable yet", move || {
-            match layout.sync(&name) {
-                Err(error) if error.kind == crate::error::Kind::NotFound => Ok(()),
-                synced => synced,
-            }
-        })
+        let (layout, name) = (self.layout.clone(), volume.name.clone());
+        let begun =
+            in_background("sync-volume", "a new volume's directories are not durable yet", move || {
+                match layout.sync(&name) {
+                    Err(error) if error.kind == crate::error::Kind::NotFound => Ok(()),
+                    synced => synced,
+                }
+            });
+        if begun { Ok(()) } else { self.layout.sync(&volume.name) }
     }
     fn remove(&self, name: &Name) -> Result<()> {
-        let Some(trashed) = self.0.remove(name)? else { return Ok(()) };
-        let layout = self.0.clone();
-        in_background("delete-volume", LEFT, move || {
-            layout.delete(&trashed, crate::host::linux::files::Watch::none()).map(drop)
-        })
+        let Some(trashed) = self.layout.remove(name)? else { return Ok(()) };
+        let (layout, all) = (self.layout.clone(), self.late.load(Relaxed));
+        let begun = in_background("delete-volume", LEFT, move || {
+            let (one, none) = (layout.delete(&trashed, Watch::none()), Watch::none());
+            one.and_then(|tally| if all { layout.empty_trash(none) } else { Ok(tally) }).map(drop)
+        });
+        self.late.store(!begun, Relaxed);
+        Ok(())
     }
     fn sync_removed(&self) -> Result<()> {
-        self.0.sync_removed()
+        self.layout.sync_removed()
     }
     fn mount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::mount(self, &as_item(volume))
@@ -148,7 +163,7 @@ impl Volumes for LocalVolumes {
             stop: &|| !go_on(),
             ..crate::host::linux::files::Watch::none()
         };
-        self.0.usage(name, watch).map(|usage| usage.bytes)
+        self.layout.usage(name, watch).map(|usage| usage.bytes)
     }
 }
 
@@ -156,14 +171,14 @@ impl MountVolumes for LocalVolumes {
     fn mount(&self, mount: &VolumeMount) -> Result<()> {
         let name = Name::parse(&mount.volume)?;
         match MountOrder::of(&LocalOptions::parse(&mount.options)?) {
-            Some(order) => self.0.mount_volume(&name, order, PATIENCE),
+            Some(order) => self.layout.mount_volume(&name, order, PATIENCE),
             None => Ok(()),
         }
     }
     fn unmount(&self, volume: &str) -> Result<()> {
-        self.0.unmount_volume(&Name::parse(volume)?, PATIENCE)
+        self.layout.unmount_volume(&Name::parse(volume)?, PATIENCE)
     }
     fn mounted(&self) -> Vec<String> {
-        self.0.mounted().unwrap_or_default().iter().map(Name::to_string).collect()
+        self.layout.mounted().unwrap_or_default().iter().map(Name::to_string).collect()
     }
 }

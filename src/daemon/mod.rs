@@ -15,7 +15,7 @@ pub use succession::keep;
 use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     host::{
         Suspect,
         linux::{
@@ -24,7 +24,7 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
-            memory, privileges, prompt,
+            lock_holder, memory, privileges, prompt,
         },
     },
     ipam::Ephemeral,
@@ -82,11 +82,16 @@ pub fn run(options: Options) -> Result<()> {
 type Started = (Engine, std::thread::JoinHandle<()>, Metrics, Claim, Service);
 
 fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
-    let (ledger, contents, aside) = RedbLedger::open(&config.root.join("state.redb"), &now())?;
+    let claim = crate::host::linux::claim(&config.instance)?;
+    let path = config.root.join("state.redb");
+    let opened = RedbLedger::open(&path, &now());
+    let (ledger, contents, aside) = opened.map_err(|error| match lock_holder(&path) {
+        Some(pid) if error.kind == Kind::Conflict => error.because(format!("pid {pid} has it open")),
+        _ => error,
+    })?;
     if let Some(message) = aside {
         tracing::error!("{message}");
     }
-    let claim = crate::host::linux::claim(&config.instance)?;
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
     forget_runs(&config.root, &contents);
     let queue = mpsc::channel();

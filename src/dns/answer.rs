@@ -6,6 +6,7 @@
 //! | known name, no address of that family, or any other type | NOERROR without answer, never forwarded |
 //! | PTR of an address in the asker's networks | `name.network.` |
 //! | unknown single label, A or AAAA, the user set ndots | NOERROR without answer |
+//! | unknown name below a domain that only we know | NXDOMAIN, never forwarded |
 //! | zone transfers, classes other than IN | REFUSED |
 //! | anything else | forwarded |
 //!
@@ -67,11 +68,19 @@ pub fn answer<'a>(
         put_pointer(&query, host, network, out);
         return Action::Reply;
     }
+    if asker.upstream.local.iter().any(|domain| is_below(name, domain)) {
+        return say(rcode::NXDOMAIN, out);
+    }
     let single = !name.is_empty() && !name.contains('.') && matches!(query.qtype, rtype::A | rtype::AAAA);
     if single && asker.upstream.ndots_set {
         return say(rcode::NOERROR, out);
     }
     Action::Forward(query)
+}
+
+/// `name` is in lower case and has no dot at its end.
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Types that ask for something else than records: OPT, TKEY, TSIG, transfers, mailbox types (RFC 6895 3.1).

@@ -10,6 +10,7 @@ mod carry;
 mod forward;
 pub mod hostconf;
 mod miss;
+mod pace;
 mod poll;
 mod query;
 mod reverse;

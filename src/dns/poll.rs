@@ -86,7 +86,7 @@ pub struct Poll {
 }
 
 /// Descriptors told by one wait at most.
-const TURN: usize = 128;
+const TURN: usize = 32;
 
 impl Poll {
     pub fn new() -> io::Result<Self> {

@@ -1,10 +1,11 @@
 //! The DNS thread: waits for all sockets, takes a bounded turn with each that is ready, and sends what came back from
 //! upstream. It never blocks but in epoll.
 use super::answer::{Action, answer};
-use super::batch::Batch;
+use super::batch::{Batch, TURN};
 use super::carry::Talks;
 use super::forward::{Forward, Health, Now, OpenSocket, Opened, Route};
 use super::miss::Misses;
+use super::pace::{Pace, REST};
 use super::poll::{Interest, Poll, Ready, Token};
 use super::query::Over;
 use super::seat::Seat;
@@ -45,8 +46,10 @@ pub enum Command {
 pub(super) enum Due {
     /// A connection may have been idle for too long.
     Idle(Key),
-    /// A listener that was muted for want of descriptors.
+    /// A listener that was muted for want of descriptors, or to let others have their turn.
     Listen(Key),
+    /// A sandbox whose datagrams waited to let others have their turn.
+    Rested(Key),
 }
 
 pub struct Server {
@@ -67,6 +70,7 @@ pub struct Server {
     pub(super) counters: Arc<Counters>,
     health: Arc<Mutex<Health>>,
     pub(super) turn: Turn,
+    pub(super) pace: Pace,
 }
 
 impl Server {
@@ -105,6 +109,7 @@ impl Server {
             counters,
             health,
             turn: Turn(0x9e37_79b9_7f4a_7c15),
+            pace: Pace::default(),
         };
         server.read_host();
         Ok(server)
@@ -121,6 +126,8 @@ impl Server {
                 );
             }
             let at = Instant::now();
+            // A datagram is one question; a connection may bring hundreds.
+            ready.sort_by_key(|event| !matches!(event.token, Token::Wake | Token::Udp(_)));
             for event in ready.drain(..) {
                 match event.token {
                     Token::Wake if !self.commands(at) => return,
@@ -206,6 +213,17 @@ impl Server {
         // an error (an earlier answer bounced) is cleared by being read
         let count = self.batch.receive(seat.udp.as_fd()).unwrap_or(0);
         self.answer_datagrams(key, count, at);
+        if self.pace.is_shared(key, at) && count == TURN {
+            self.listen_to(key, Interest::NONE);
+            self.timers.set(at + REST, Due::Rested(key));
+        }
+    }
+
+    fn listen_to(&mut self, key: Key, interest: Interest) {
+        let Some(seat) = self.seats.get(key) else { return };
+        if let Err(error) = self.poll.change(&seat.udp, Token::Udp(key), interest) {
+            tracing::warn!("dns: cannot pace sandbox {:?}: {error}", seat.sandbox);
+        }
     }
 
     /// Answers the `count` datagrams that the batch holds.
@@ -241,6 +259,7 @@ impl Server {
             match due {
                 Due::Idle(key) => self.check_idle(key, at),
                 Due::Listen(key) => self.unmute(key),
+                Due::Rested(key) => self.listen_to(key, Interest::READ),
             }
         }
     }

@@ -15,7 +15,7 @@ const MOST_OUTPUT: usize = 128 * 1024;
 /// Queries of one connection that wait for upstreams; above it no more are read.
 const MOST_PENDING: usize = 64;
 /// Bytes read in one turn.
-const TURN: usize = 16 * 1024;
+const TURN: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub struct Stream {

@@ -2,6 +2,7 @@
 //! closes what is idle.
 use super::answer::{Action, answer};
 use super::forward::{Now, Route};
+use super::pace::REST;
 use super::poll::{Interest, Ready, Token};
 use super::query::Over;
 use super::server::{Due, Server};
@@ -29,14 +30,20 @@ impl Server {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    // no descriptors: it would be ready again at once, and again
-                    let muted = self.poll.change(&seat.tcp, Token::Listener(key), Interest::NONE);
-                    return if muted.is_ok() {
-                        self.timers.set(at + MUTE, Due::Listen(key))
-                    };
-                }
+                // no descriptors: it would be ready again at once, and again
+                Err(_) => return self.mute(key, at + MUTE),
             }
+        }
+        if self.pace.is_shared(key, at) {
+            self.mute(key, at + REST);
+        }
+    }
+
+    /// No connection is accepted until then.
+    fn mute(&mut self, key: Key, until: Instant) {
+        let Some(seat) = self.seats.get(key) else { return };
+        if self.poll.change(&seat.tcp, Token::Listener(key), Interest::NONE).is_ok() {
+            self.timers.set(until, Due::Listen(key));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
 use std::{
     collections::{BTreeSet, HashMap},
     net::IpAddr,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -27,6 +28,8 @@ pub struct Books {
     pub subnets: Taken,
     /// Namespaces of runtimes: inode -> sandbox.
     pub inodes: HashMap<u64, Id>,
+    /// Namespaces that we made for a sandbox which is called otherwise by now.
+    renamed: BTreeSet<PathBuf>,
     /// Who shares the namespace of whom.
     shared: HashMap<Id, BTreeSet<Id>>,
     /// Bridge devices of networks.
@@ -183,8 +186,13 @@ impl Books {
         match sandbox.netns {
             Netns::Given { inode, .. } => drop(self.inodes.insert(inode, sandbox.id)),
             Netns::Shared(with) => drop(self.shared.entry(with).or_default().insert(sandbox.id)),
+            Netns::Made(ref path) if elsewhere(path, sandbox) => drop(self.renamed.insert(path.clone())),
             Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
+    }
+    /// Does a sandbox that was renamed keep its namespace there?
+    pub fn keeps(&self, path: &Path) -> bool {
+        self.renamed.contains(path)
     }
     pub fn strike_sandbox(&mut self, sandbox: &Sandbox) {
         for endpoint in &sandbox.endpoints {
@@ -198,9 +206,15 @@ impl Books {
                     sharers.remove(&sandbox.id);
                 }
             }
-            Netns::Made(_) | Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
+            Netns::Made(ref path) => drop(self.renamed.remove(path)),
+            Netns::Host | Netns::Handed | Netns::Leased { .. } => {}
         }
     }
+}
+
+/// Is the file called otherwise than the sandbox?
+fn elsewhere(path: &Path, sandbox: &Sandbox) -> bool {
+    path.file_name().is_none_or(|name| name != sandbox.name.as_str())
 }
 
 /// Pools that nobody else has addresses of.

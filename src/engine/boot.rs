@@ -28,13 +28,19 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     let (boot, removed) = (writer.host.boot()?, contents.removed.clone());
     let noted = contents.boot.as_ref() == Some(&boot);
     let mut dead = load(writer, contents, &boot);
-    let gone = release_dead(writer, &dead).unwrap_or_else(|error| {
-        // The living are served all the same; the writer tries again.
-        tracing::error!(%error, "sandboxes have ended but could not be released yet");
-        writer.late.extend(dead.drain(..).map(|(sandbox, cause)| (sandbox.id, cause)));
-        Vec::new()
-    });
-    if !noted && let Err(error) = note_boot(writer, &boot) {
+    let (gone, late) = match release_dead(writer, &dead) {
+        Ok(gone) => (gone, false),
+        Err(error) => {
+            // The living are served all the same; the writer tries again.
+            tracing::error!(%error, "sandboxes have ended but could not be released yet");
+            writer.late.extend(dead.drain(..).map(|(sandbox, cause)| (sandbox.id, cause)));
+            (Vec::new(), true)
+        }
+    };
+    if !noted
+        && !late
+        && let Err(error) = writer.promises.withdraw(vec![this_boot(&boot)?])
+    {
         tracing::error!(%error, "which boot of the host this is will be noted with the next promise");
     }
     make_predefined(writer)?;
@@ -52,8 +58,12 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     }
     // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
-    let wanted = wanted(writer);
+    let wanted = wanted(&writer.state.view, writer.state.settings.strict_default_bridge);
     reconcile(writer, wanted, Extent::All, |_| true)?;
+    if !noted && late {
+        // The next batch begins with the releases that are late: with these, and not before, the boot is noted.
+        writer.promises.owe(this_boot(&boot)?);
+    }
     gone.iter().map(|volume| &volume.name).chain(&removed).for_each(|name| finish_removal(writer, name));
     if let Err(error) = writer.end_notes() {
         tracing::error!(%error, "volumes that were removed are looked for again at the next start");
@@ -65,10 +75,9 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     Ok(())
 }
 
-/// Once nobody of an earlier boot is promised any more.
-fn note_boot(writer: &mut Writer, boot: &str) -> Result<()> {
-    let value = Some(change::json(&boot)?);
-    writer.promises.withdraw(vec![Write { table: Table::Boot, key: "boot".to_owned(), value }])
+/// Noted once nobody of an earlier boot is promised any more: by it a start knows who cannot be alive.
+fn this_boot(boot: &str) -> Result<Write> {
+    Ok(Write { table: Table::Boot, key: "boot".to_owned(), value: Some(change::json(&boot)?) })
 }
 
 /// Takes the files of a volume away that is promised no more: a crash may have come between both.
@@ -210,10 +219,8 @@ fn commit(writer: &mut Writer, changes: &[Change]) -> Result<()> {
     }
 }
 
-/// Everything that the promises want.
-pub fn wanted(writer: &Writer) -> Vec<Item> {
-    let view = &writer.state.view;
-    let strict = writer.state.settings.strict_default_bridge;
+/// Everything that these promises want. `strict`: no names on the default network.
+pub fn wanted(view: &View, strict: bool) -> Vec<Item> {
     let mut items = plan::constant();
     items.extend(view.networks.values().flat_map(|network| plan::network::items(network)));
     items.extend(view.sandboxes.values().flat_map(|sandbox| plan::sandbox::items(sandbox, view, strict)));
@@ -239,7 +246,8 @@ pub fn stop(writer: &mut Writer) {
     if !writer.state.view.sandboxes.is_empty() {
         return;
     }
-    let ops = plan::diff::diff(wanted(writer), []);
+    let all = wanted(&writer.state.view, writer.state.settings.strict_default_bridge);
+    let ops = plan::diff::diff(all, []);
     let left = writer.host.apply(&ops).and_then(|applied| bury(writer, applied.leaving));
     if let Err(error) = left.and_then(|()| writer.host.leave()) {
         tracing::warn!(%error, "something of ours stays in the kernel");

@@ -4,7 +4,7 @@ use super::{
     change::{self, Change, files_gone},
     decide::Decision,
     ends::End,
-    undo,
+    repair, undo,
     view::View,
     writer::{Origin, Staged, Writer},
 };
@@ -38,7 +38,7 @@ impl Writer {
     pub(super) fn carry_out(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let mut staged = staged.into_iter();
         while let Some(Staged { origin, decision, answer }) = staged.next() {
-            let error = match self.apply(&decision.changes) {
+            let error = match self.apply_at_last(&decision.changes) {
                 Ok(applied) => {
                     self.complete(decision, applied, answer);
                     continue;
@@ -136,7 +136,7 @@ impl Writer {
                     return answer(Err(error));
                 }
             }
-            let error = match self.apply(&changes) {
+            let error = match self.apply_at_last(&changes) {
                 Ok(applied) => return self.complete(decision, applied, answer),
                 Err(error) => error,
             };
@@ -148,6 +148,14 @@ impl Writer {
             }
         }
         answer(Err(last));
+    }
+
+    /// Applies; once more if somebody has just taken away what it stands on.
+    fn apply_at_last(&mut self, changes: &[Change]) -> Result<Applied> {
+        match self.apply(changes) {
+            Err(error) if repair::found_by_a_call(self, changes, &error) => self.apply(changes),
+            outcome => outcome,
+        }
     }
 
     /// Brings kernel and files from what is published to what is after these changes; they are durable when it returns.

@@ -1,13 +1,15 @@
 //! Puts the kernel right after somebody else changed it: looks where a notice points, and applies the difference, by the
 //! same code as every call. What another program keeps changing is put right less and less often, and that is said.
 use super::{
-    boot,
+    change::Change,
     decide::event,
+    fights::PEACE,
+    scope,
     view::View,
     writer::{Message, Writer},
 };
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     host::{Applied, Extent, Suspect},
     model::{
         Id,
@@ -16,86 +18,10 @@ use crate::{
     plan,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-/// The pause after the first repair in a row that is one too many; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// So many repairs of one thing in a row, after the same damage, are a fight, and are said to be one.
-const FIGHT: u32 = 4;
-/// Left alone so long, a thing is at peace again.
-const PEACE: Duration = Duration::from_secs(10);
-
-/// Repairs that were done lately, and those that wait.
-#[derive(Default)]
-pub(super) struct Repairs {
-    fights: HashMap<(Suspect, String), Fight>,
-    waiting: BTreeMap<Suspect, (Instant, String)>,
-}
-
-struct Fight {
-    rounds: u32,
-    last: Instant,
-    pause: Duration,
-}
-
-impl Repairs {
-    /// When the next one that waits may be done.
-    pub fn due(&self) -> Option<Instant> {
-        self.waiting.values().map(|(at, _)| *at).min()
-    }
-
-    /// Those that may be looked at now; the others wait until their pause is over.
-    fn admit(&mut self, suspects: BTreeMap<Suspect, String>, now: Instant) -> BTreeMap<Suspect, String> {
-        let mut all: BTreeMap<Suspect, String> = BTreeMap::new();
-        let ripe: Vec<Suspect> = self
-            .waiting
-            .iter()
-            .filter(|(_, (at, _))| *at <= now)
-            .map(|(suspect, _)| suspect.clone())
-            .collect();
-        for suspect in ripe {
-            all.extend(self.waiting.remove(&suspect).map(|(_, what)| (suspect, what)));
-        }
-        for (suspect, what) in suspects {
-            match self
-                .fights
-                .get(&(suspect.clone(), damage(&what)))
-                .map(|fight| fight.last + fight.pause)
-                .filter(|until| *until > now)
-            {
-                Some(until) => drop(self.waiting.insert(suspect, (until, what))),
-                None => drop(all.insert(suspect, what)),
-            }
-        }
-        self.fights.retain(|_, fight| now < fight.last + fight.pause + PEACE);
-        all
-    }
-
-    /// Something was wrong there and was put right. Some: so often that it is a fight, and the pause until the next time.
-    fn count(&mut self, suspect: &Suspect, what: &str, now: Instant) -> Option<Duration> {
-        let fight = self.fights.entry((suspect.clone(), damage(what))).or_insert(Fight {
-            rounds: 0,
-            last: now,
-            pause: Duration::ZERO,
-        });
-        fight.rounds += 1;
-        fight.last = now;
-        if fight.rounds < FIGHT {
-            return None;
-        }
-        fight.pause = (fight.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        Some(fight.pause)
-    }
-}
-
-/// What was noticed, without numbers that differ from time to time.
-fn damage(what: &str) -> String {
-    what.chars().filter(|c| !c.is_ascii_digit()).collect()
-}
 
 /// Looks where the messages of this batch point, and where a pause is over.
 pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
@@ -105,7 +31,7 @@ pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
             suspects.extend(more.clone());
         }
     }
-    if suspects.is_empty() && writer.repairs.waiting.is_empty() {
+    if suspects.is_empty() && writer.repairs.is_idle() {
         return;
     }
     let begin = Instant::now();
@@ -114,6 +40,11 @@ pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
     if let Some(what) = suspects.remove(&Suspect::Told) {
         let name = writer.state.settings.instance.clone();
         writer.events.publish(event(&(writer.clock)(), "daemon", "repair", &name, &name, &what));
+    }
+    if let Some(what) = suspects.get(&Suspect::Lost) {
+        // The host's side serves everybody and is looked at now, with three dumps; the sandboxes come portion by portion.
+        let insides = scope::insides(&writer.state.view, what);
+        writer.repairs.wait(insides, begin);
     }
     if !suspects.is_empty() {
         look(writer, suspects, begin);
@@ -125,94 +56,49 @@ pub(super) fn everything(writer: &mut Writer, cause: &str) {
     look(writer, [(Suspect::Everything, cause.to_owned())].into(), Instant::now());
 }
 
-fn look(writer: &mut Writer, suspects: BTreeMap<Suspect, String>, begin: Instant) {
-    let wanted = wanted(writer, &suspects);
+/// A call may find our tables or a bridge gone before the notice of it has come, or while a fight pauses. True: it was so,
+/// they are there again, and what failed with `error` may succeed now.
+pub(super) fn found_by_a_call(writer: &mut Writer, changes: &[Change], error: &Error) -> bool {
+    if error.kind != Kind::NotFound {
+        return false;
+    }
+    let what = || "a call found it gone".to_owned();
+    let sandboxes = changes.iter().filter_map(|change| match change {
+        Change::Sandbox { before, after } => Some(before.iter().chain(after)),
+        _ => None,
+    });
+    let seats = sandboxes.flatten().flat_map(|sandbox| &sandbox.endpoints);
+    let bridges = seats.map(|seat| (Suspect::Bridge(seat.network), what()));
+    look(writer, bridges.chain([(Suspect::Tables, what())]).collect(), Instant::now())
+}
+
+/// True: something was wrong and was put right.
+fn look(writer: &mut Writer, suspects: BTreeMap<Suspect, String>, begin: Instant) -> bool {
+    // What is applied, not what is decided: of a batch that is being carried out the rest is still to come.
+    let view = writer.published.view.load_full();
+    let wanted = scope::wanted(&view, writer.state.settings.strict_default_bridge, &suspects);
     let extent = if suspects.contains_key(&Suspect::Everything) { Extent::All } else { Extent::Wanted };
     let keep = |op: &Op| extent == Extent::All || !matches!(op, Op::Remove(item) if !is_element(item));
     match reconcile(writer, wanted, extent, keep) {
-        Ok(done) if done.is_nothing() => {}
+        Ok(done) if done.is_nothing() => false,
         Ok(done) => {
             tell(writer, &suspects, &done);
             count(writer, &suspects, &done, begin);
+            true
         }
         Err(error) => {
             tracing::error!(%error, noticed = said(&suspects), "what others changed could not be put right");
             for (suspect, what) in &suspects {
                 let _ = writer.repairs.count(suspect, what, begin);
             }
-            let waiting = suspects.into_iter().map(|(suspect, what)| (suspect, (begin + PEACE, what)));
-            writer.repairs.waiting.extend(waiting);
+            writer.repairs.wait(suspects, begin + PEACE);
+            false
         }
     }
 }
 
 fn is_element(item: &Item) -> bool {
     matches!(item, Item::Element(_))
-}
-
-/// What should stand where the suspects point.
-fn wanted(writer: &Writer, suspects: &BTreeMap<Suspect, String>) -> Vec<Item> {
-    if suspects.contains_key(&Suspect::Everything) {
-        return boot::wanted(writer);
-    }
-    let view = &writer.state.view;
-    let one = |suspect: &Suspect| matches!(suspect, Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_));
-    let whole = !suspects.keys().all(one);
-    let mut items: BTreeSet<Item> = BTreeSet::new();
-    if whole {
-        let fits = |item: &Item| suspects.keys().any(|suspect| concerns(suspect, item));
-        items.extend(boot::wanted(writer).into_iter().filter(fits));
-    }
-    for suspect in suspects.keys() {
-        match suspect {
-            Suspect::Bridge(network) => items.extend(bridge_and_ports(writer, *network)),
-            Suspect::Link(endpoint) => {
-                let sandbox = view.seated(*endpoint).into_iter();
-                let inside = |item: &Item| {
-                    matches!(item, Item::Namespace(_) | Item::Link(_) | Item::Routes(_) | Item::Shaper(_))
-                };
-                items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(inside));
-            }
-            Suspect::Port(endpoint) => {
-                let sandbox = view.seated(*endpoint).into_iter();
-                let port = |item: &Item| match item {
-                    Item::Link(link) => link.endpoint == *endpoint,
-                    Item::Shaper(shaper) => shaper.endpoint == *endpoint,
-                    _ => false,
-                };
-                items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, false)).filter(port));
-            }
-            _ => {}
-        }
-    }
-    items.into_iter().collect()
-}
-
-/// The items that a suspicion about all of a kind is about.
-fn concerns(suspect: &Suspect, item: &Item) -> bool {
-    match suspect {
-        Suspect::Tables => is_element(item),
-        Suspect::Forwarding => matches!(item, Item::Forwarding(_)),
-        Suspect::Mounts => matches!(item, Item::VolumeMount(_)),
-        Suspect::Ports => matches!(item, Item::Link(_)),
-        Suspect::Everything | Suspect::Told | Suspect::Bridge(_) | Suspect::Port(_) | Suspect::Link(_) => {
-            false
-        }
-    }
-}
-
-fn bridge_and_ports(writer: &Writer, network: Id) -> Vec<Item> {
-    let view = &writer.state.view;
-    let Some(network) = view.networks.get(&network) else { return Vec::new() };
-    let mut items = plan::network::items(network);
-    items.retain(|item| matches!(item, Item::Bridge(_)));
-    for sandbox in view.members(network.id) {
-        let seats: BTreeSet<Id> =
-            sandbox.endpoints.iter().filter(|seat| seat.network == network.id).map(|seat| seat.id).collect();
-        let links = plan::sandbox::items(&sandbox, view, false).into_iter();
-        items.extend(links.filter(|item| matches!(item, Item::Link(link) if seats.contains(&link.endpoint))));
-    }
-    items
 }
 
 /// What a repair did.
@@ -280,13 +166,20 @@ fn piece_by_piece(writer: &mut Writer, ops: &[Op]) -> Vec<Applied> {
 }
 
 fn said(suspects: &BTreeMap<Suspect, String>) -> String {
-    const SHOWN: usize = 3;
-    let mut words: Vec<&str> = suspects.values().map(String::as_str).collect();
+    let mut words: Vec<String> = suspects.values().cloned().collect();
     words.dedup();
-    match words.len() {
-        n if n > SHOWN => format!("{} and {} more", words[..SHOWN].join("; "), n - SHOWN),
-        _ => words.join("; "),
+    few(words).join("; ")
+}
+
+/// A bridge with a thousand ports is told of in a line.
+fn few(mut words: Vec<String>) -> Vec<String> {
+    const SHOWN: usize = 3;
+    if words.len() > SHOWN {
+        let more = words.len() - SHOWN;
+        words.truncate(SHOWN);
+        words[SHOWN - 1] += &format!(" and {more} more");
     }
+    words
 }
 
 /// One event: what was noticed, and what was done. About the one network or sandbox that it concerns, else the daemon.
@@ -351,6 +244,7 @@ fn count(writer: &mut Writer, suspects: &BTreeMap<Suspect, String>, done: &Done,
         }
     }
     if !fights.is_empty() {
+        let fights = few(fights);
         let name = writer.state.settings.instance.clone();
         let told = event(&(writer.clock)(), "daemon", "fight", &name, &name, &fights.join("; "));
         writer.events.publish(told);

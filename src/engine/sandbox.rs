@@ -31,7 +31,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
     let id = request.id.map_or_else(random_id, Ok)?;
     let name = name(state, request, id)?;
     let place = place(state, request)?;
-    let netns = netns(state, world, request, &place, &name)?;
+    let netns = netns(state, world, request, &place, (id, &name))?;
     let mut warnings = Vec::new();
     let (mounts, mut changes) = mounts::decide(state, world, &request.mounts)?;
     let mut draft = Draft::new(&mut state.books, &state.view);
@@ -148,7 +148,7 @@ fn netns(
     world: &mut World<'_>,
     request: &SandboxCreate,
     place: &Place,
-    name: &Name,
+    (id, name): (Id, &Name),
 ) -> Result<Netns> {
     match (place, &request.netns) {
         _ if request.handed => handed(request, place),
@@ -159,7 +159,14 @@ fn netns(
             "--netns {} and this --network exclude each other: one of them names the namespace",
             path.display()
         ))),
-        (Place::Own(_), None) => Ok(Netns::Made(state.settings.netns_dir.join(name.as_str()))),
+        (Place::Own(_), None) => {
+            let path = state.settings.netns_dir.join(name.as_str());
+            // One that had this name before may live there.
+            Ok(Netns::Made(match state.books.keeps(&path) {
+                true => path.with_file_name(format!("{name}-{}", id.short())),
+                false => path,
+            }))
+        }
         (Place::Own(_), Some(path)) => {
             if !path.is_absolute() {
                 return Err(Error::invalid(format!(

@@ -30,7 +30,13 @@ pub fn withdraw(writer: &mut Writer, changes: &[Change], later: &[Change], mut e
     let refused = writer.promises.wait().err();
     let mut leaving = Vec::new();
     if refused.is_none() || writer.promises.went_ahead() {
-        match take_away(writer, changes) {
+        let taken = take_away(writer, changes).or_else(|error| {
+            match repair::found_by_a_call(writer, changes, &error) {
+                true => take_away(writer, changes),
+                false => Err(error),
+            }
+        });
+        match taken {
             Ok(links) => leaving = links,
             Err(second) => {
                 error = error.because(format!("and undoing it failed: {second}"));

@@ -84,8 +84,10 @@ pub enum Extent {
 /// What somebody else may have changed, as far as a notice of the kernel tells: where to look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suspect {
-    /// Notices were lost.
+    /// Something of ours may be there that nobody promised, anywhere.
     Everything,
+    /// Notices of links, addresses and routes were lost: it may be any of them, on the host or inside any sandbox.
+    Lost,
     /// Something was put right already: it is only to be told.
     Told,
     /// nftables.

@@ -63,6 +63,7 @@ commands! {
     "Sandbox.Inspect" SandboxInspect(Which) -> super::reply::SandboxInfo;
     "Sandbox.Start" SandboxStart(SandboxStart) -> super::reply::Removed;
     "Sandbox.Publish" SandboxPublish(SandboxPublish) -> Vec<Port>;
+    "Sandbox.Update" SandboxUpdate(SandboxUpdate) -> super::reply::Removed;
     "Sandbox.Remove" SandboxRemove(SandboxRemove) -> super::reply::Removed;
     "Volume.Create" VolumeCreate(VolumeCreate) -> super::reply::VolumeInfo;
     "Volume.List" VolumeList(Filters) -> Vec<super::reply::VolumeInfo>;
@@ -282,6 +283,20 @@ pub struct SandboxStart {
 pub struct SandboxPublish {
     pub name: String,
     pub ports: Vec<PortSpec>,
+}
+
+/// Changes what of a sandbox can change while it runs; what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxUpdate {
+    pub name: String,
+    /// Another name; neighbours find it by that one, and no longer by the old one.
+    pub rename: Option<String>,
+    /// Whom its resolver asks for names that are not ours; empty: the host's nameservers.
+    pub dns_servers: Option<Vec<IpAddr>>,
+    /// Labels of seats, by network, instead of those that they have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub seat_labels: BTreeMap<String, Map>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

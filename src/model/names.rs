@@ -45,6 +45,9 @@ pub struct Upstreams {
     pub outside: bool,
     /// The user set `ndots` himself: an unknown single label is not asked upstream.
     pub ndots_set: bool,
+    /// Lower case: names below these domains are never asked for elsewhere.
+    #[serde(default)]
+    pub local: Vec<String>,
 }
 
 /// Everything the DNS room knows. `clone` is O(1); changes of the clone do not show in the original.

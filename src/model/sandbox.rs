@@ -74,6 +74,9 @@ pub struct Dns {
     pub servers: Vec<IpAddr>,
     pub search: Vec<String>,
     pub options: Vec<String>,
+    /// Domains below which only we know names: what we do not know there does not exist.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<String>,
 }
 
 /// A route inside a sandbox besides its default ones.

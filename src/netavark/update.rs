@@ -1,23 +1,67 @@
-//! `update`: Podman has changed the upstream servers of a network. It sends them with every container that starts from then
-//! on; those that run keep what they were started with, and that is said.
-use super::{DOORWAY, place};
+//! `update`: Podman has changed the upstream servers of a network. Its containers that run ask the new ones from now on, but
+//! for those that have servers of their own.
+use super::{DOORWAY, place, wish};
 use crate::{
+    client::Client,
     error::{Error, Kind, Result},
-    model::{Command, command::Which, reply::NetworkInfo},
+    model::{
+        Command,
+        command::{Filters, SandboxUpdate, Which},
+        reply::{NetworkInfo, Removed, SandboxInfo},
+    },
 };
+use std::{collections::BTreeMap, net::IpAddr};
 
-pub fn update(network: &str) -> Result<()> {
+/// `servers`: addresses with commas between; nothing at all takes away those that are there.
+pub fn update(network: &str, servers: &str) -> Result<()> {
+    let parse = |text: &str| {
+        let bad = |error| {
+            Error::invalid(format!("invalid DNS server {text:?} of network {network}")).because(error)
+        };
+        text.trim().parse().map_err(|error: std::net::AddrParseError| bad(error))
+    };
+    let servers: Vec<IpAddr> =
+        servers.split(',').filter(|text| !text.is_empty()).map(parse).collect::<Result<_>>()?;
     let client = place::for_host()?;
     let found = match client.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(network))) {
         Err(error) if error.kind == Kind::NotFound => return Ok(()),
         found => found?,
     };
-    let ours = found.labels.get(super::network::LABEL).is_some_and(|doorway| doorway == DOORWAY);
-    match found.sandboxes {
-        0 => Ok(()),
-        _ if !ours => Ok(()),
-        count => Err(Error::unsupported(format!(
-            "network {network} has its new DNS servers, but {count} of its containers keep the old ones: restart them"
-        ))),
+    if found.labels.get(super::network::LABEL).is_none_or(|doorway| doorway != DOORWAY) {
+        return Ok(());
+    }
+    let filters = BTreeMap::from([("network".to_owned(), vec![found.id.to_string()])]);
+    let sandboxes: Vec<SandboxInfo> = client.call(&Command::SandboxList(Filters { filters }))?;
+    // It goes on past failures and tells the first.
+    let mut result = Ok(());
+    for sandbox in &sandboxes {
+        result = result.and(tell(&client, sandbox, &found, &servers));
+    }
+    result
+}
+
+fn tell(client: &Client, sandbox: &SandboxInfo, network: &NetworkInfo, servers: &[IpAddr]) -> Result<()> {
+    let own = sandbox.labels.contains_key(wish::OWN_SERVERS);
+    let mut all: Vec<IpAddr> = Vec::new();
+    for seat in &sandbox.networks {
+        let known = match seat.network_id == network.id {
+            true => servers.to_vec(),
+            false => {
+                let text = seat.labels.get(wish::SERVERS).map(String::as_str).unwrap_or_default();
+                text.split(',').filter_map(|server| server.parse().ok()).collect()
+            }
+        };
+        all.extend(known.into_iter().filter(|server| !all.contains(server)).collect::<Vec<_>>());
+    }
+    let request = SandboxUpdate {
+        name: sandbox.id.to_string(),
+        dns_servers: (!own).then_some(all),
+        seat_labels: BTreeMap::from([(network.id.to_string(), wish::seat_labels(servers))]),
+        ..SandboxUpdate::default()
+    };
+    match client.call::<Removed>(&Command::SandboxUpdate(request)) {
+        // It has ended meanwhile.
+        Err(error) if error.kind == Kind::NotFound => Ok(()),
+        done => done.map(drop),
     }
 }

@@ -17,6 +17,11 @@ use std::{
 /// Below this domain Podman's containers look for each other.
 pub const DOMAIN: &str = "dns.podman";
 
+/// Label of a sandbox whose upstream servers are its own, whatever its networks have.
+pub const OWN_SERVERS: &str = "io.pontoon.own-dns-servers";
+/// Label of a seat: the upstream servers of its network, with commas between.
+pub const SERVERS: &str = "io.pontoon.dns-servers";
+
 /// netavark's metric of a default route where the network names none.
 const METRIC: i32 = 100;
 
@@ -31,14 +36,17 @@ pub fn sandbox(request: &Request, netns: &Path) -> Result<SandboxCreate> {
     let seats = request.networks.iter().map(|(name, seat)| endpoint(request, network(request, name)?, seat));
     let ports = request.port_mappings.iter().map(port);
     // Podman binds the ports of a rootful container itself.
-    let labels = BTreeMap::from([(PORTS_HELD_BY.to_owned(), "runtime".to_owned())]);
+    let mut labels = BTreeMap::from([(PORTS_HELD_BY.to_owned(), "runtime".to_owned())]);
+    if !request.dns_servers.is_empty() {
+        labels.insert(OWN_SERVERS.to_owned(), "true".to_owned());
+    }
     Ok(SandboxCreate {
         name: Name::parse(&request.container_name).is_ok().then(|| request.container_name.clone()),
         netns: Some(netns.to_owned()),
         networks: seats.collect::<Result<_>>()?,
         ports: ports.collect::<Result<_>>()?,
         hostname: request.container_hostname.clone().filter(|name| !name.is_empty()),
-        dns: Dns { servers: servers(request)?, ..Dns::default() },
+        dns: Dns { servers: servers(request)?, local: vec![DOMAIN.to_owned()], ..Dns::default() },
         labels,
         ..SandboxCreate::default()
     })
@@ -84,8 +92,15 @@ fn endpoint(request: &Request, network: &Network, seat: &Seat) -> Result<Endpoin
         aliases: if network.dns_enabled { names(request, seat) } else { Vec::new() },
         ifname: Some(seat.interface_name.clone()),
         priority: priority(network)?,
+        labels: seat_labels(&network.network_dns_servers),
         ..EndpointRequest::default()
     })
+}
+
+/// What `update` has to know of a network later.
+pub fn seat_labels(servers: &[IpAddr]) -> BTreeMap<String, String> {
+    let text: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
+    (!servers.is_empty()).then(|| (SERVERS.to_owned(), text.join(","))).into_iter().collect()
 }
 
 /// Its name, which another sandbox may have taken, and its aliases, each alone and below Podman's domain.

@@ -40,6 +40,7 @@ pub fn asker(sandbox: &Sandbox, lookup: &dyn Lookup) -> Asker {
             servers: sandbox.dns.servers.clone(),
             outside,
             ndots_set: sandbox.dns.options.iter().any(|option| option.starts_with("ndots:")),
+            local: sandbox.dns.local.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         },
     }
 }

@@ -40,6 +40,13 @@ pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> 
     items
 }
 
+/// Its interfaces alone: where only they are looked at, and there are a thousand of them.
+pub fn links<'a>(sandbox: &'a Sandbox, lookup: &'a dyn Lookup) -> impl Iterator<Item = Link> + 'a {
+    let none = matches!(sandbox.netns, Netns::Host | Netns::Shared(_) | Netns::Leased { .. });
+    let seats = sandbox.endpoints.iter().filter(move |_| !none);
+    seats.filter_map(|seat| link(sandbox, seat, &*lookup.network(seat.network)?))
+}
+
 /// What lies behind the sandbox's door, its interfaces apart.
 fn inside(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
     let routes = routes(sandbox, lookup);

@@ -144,10 +144,8 @@ impl LedgerFile {
         let database = match self.database.take() {
             Some(database) => database,
             None => caught(|| open_database(&self.path))
-                .ok_or_else(|| unreadable(&self.path, "its pages contradict one another"))??,
-        };
-        let refused = |kind: Kind| {
-            Error::new(kind, format!("cannot write the ledger {}, nothing was changed", self.path.display()))
+                .ok_or_else(|| unreadable(&self.path, "its pages contradict one another"))?
+                .map_err(|error| refused(&self.path, error.to_string()))?,
         };
         let start = Instant::now();
         let written = caught(|| write(&database, writes));
@@ -156,15 +154,23 @@ impl LedgerFile {
         let Some(written) = written else {
             close(database);
             let cause = "its pages contradict one another: the next start sets it aside";
-            return Err(refused(Kind::Internal).because(cause));
+            return Err(Error { kind: Kind::Internal, ..refused(&self.path, cause.to_owned()) });
         };
-        written.map_err(|error| {
-            let full = error.to_string().contains("os error 28");
-            refused(if full { Kind::Exhausted } else { Kind::Unavailable }).because(error)
-        })?;
+        written.map_err(|error| refused(&self.path, error.to_string()))?;
         self.database = Some(database);
         Ok(())
     }
+}
+
+/// A promise could not be written: why, and the way out where there is one. (redb hands on the system's error in words.)
+fn refused(path: &Path, why: String) -> Error {
+    let (kind, way_out) = match () {
+        () if why.contains("os error 28") => (Kind::Exhausted, Some("free some space on its file system")),
+        () if why.contains("os error 30") => (Kind::Unavailable, Some("mount its file system for writing")),
+        () => (Kind::Unavailable, None),
+    };
+    let error = Error::new(kind, format!("cannot write the ledger {}, nothing was changed", path.display()));
+    way_out.into_iter().fold(error.because(why), Error::because)
 }
 
 /// None: redb panicked, as it does over a file that a disk has damaged in the middle. Nothing of it is used any more.

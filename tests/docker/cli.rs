@@ -143,6 +143,43 @@ fn containers_and_the_daemon() {
 }
 
 #[test]
+fn renaming() {
+    with_each(|w, _| {
+        w.network("n", json!({}));
+        let web =
+            w.sandbox_with("web", json!({ "networks": [{ "network": "n" }], "labels": { "tier": "front" } }));
+        let other = w.sandbox("other", &["n"]);
+        refused(w, "rename web other", "is already in use by container");
+        refused(w, "rename web we/b", "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+        fine(w, "rename web shop");
+        assert_eq!(other.place.dig(&["shop"]), web.ip);
+        assert_ne!(other.place.dig(&["web"]), web.ip);
+        assert_eq!(fine(w, "inspect -f {{.Name}} shop"), "/shop");
+        assert!(fine(w, "ps --format {{.Names}}").lines().any(|name| name == "shop"));
+        refused(w, "inspect web", "No such");
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let events = fine(w, "events --since 1h --until 0s --filter container=shop --format {{.|json}}");
+        let rename = events
+            .lines()
+            .find(|line| line.contains("\"rename\""))
+            .unwrap_or_else(|| panic!("no event: {events}"));
+        let rename: Value = serde_json::from_str(rename).expect("JSON");
+        let attributes = &rename["Actor"]["Attributes"];
+        assert_eq!(
+            [&attributes["name"], &attributes["oldName"], &attributes["tier"], &attributes["image"]],
+            ["shop", "/web", "front", "sandbox"]
+        );
+        let filtered =
+            fine(w, "events --since 1h --until 0s --filter label=tier=front --filter event=rename");
+        assert_eq!(filtered.lines().count(), 1, "{filtered}");
+        // The name is free, and whoever takes it is somebody else.
+        let next = w.sandbox("web", &["n"]);
+        assert_eq!(other.place.dig(&["web"]), next.ip);
+        assert_eq!(other.place.dig(&["shop"]), web.ip);
+    });
+}
+
+#[test]
 fn old_and_new_versions_of_the_api() {
     with_each(|w, _| {
         w.sandbox("web", &["bridge"]);

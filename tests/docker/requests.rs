@@ -236,7 +236,6 @@ fn what_is_no_trade_of_ours() {
         ("POST /containers/box/stop", "", 501, "`docker rm -f`"),
         ("POST /containers/box/kill", "", 501, "`docker rm -f`"),
         ("POST /containers/box/exec", "{}", 501, "nsenter --net=PATH"),
-        ("POST /containers/box/rename?name=x", "", 501, "create it anew under the other name"),
         ("GET /containers/box/logs?stdout=1", "", 501, "run/ID/log"),
         ("GET /containers/box/stats", "", 501, "GET /metrics"),
         ("GET /containers/nobody/logs", "", 404, "No such container: nobody"),

@@ -30,4 +30,5 @@ mod restart;
 mod seats;
 mod support;
 mod undo;
+mod update;
 mod volumes;

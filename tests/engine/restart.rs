@@ -1,7 +1,7 @@
 //! Restarts that nobody notices, reboots, drift, and the host left as found.
 use crate::{
     crash::base,
-    support::{World, converged, snapshot},
+    support::{World, converged, is_converged, snapshot},
 };
 use pontoon::model::kernel::{Item, Op};
 use serde_json::json;
@@ -156,4 +156,53 @@ fn a_full_disk_does_not_keep_the_living_waiting() {
     world.until("the release", |world| !world.has_sandbox("run"));
     world.settle();
     converged(&world);
+}
+
+/// The notice comes later, or while a fight pauses: the call does not wait for it.
+#[test]
+fn a_call_that_finds_its_bridge_gone_puts_it_right_first() {
+    let world = base();
+    let bridge = world.network("front").device.expect("a bridge");
+    world.kernel.delete_interface(&bridge);
+    world.ok("Sandbox.Create", json!({"name": "late", "networks": [{"network": "front"}]}));
+    converged(&world);
+    let told = world.events().iter().filter(|event| event.action == "repair").count();
+    assert_eq!(told, 1, "and it is said");
+}
+
+#[test]
+fn lost_notices_lead_into_every_sandbox_bit_by_bit() {
+    let world = base();
+    let names: Vec<String> = (0..100).map(|n| format!("s{n}")).collect();
+    for name in &names {
+        world.ok("Sandbox.Create", json!({"name": name, "networks": [{"network": "front"}]}));
+    }
+    world.kernel.delete_interface(&world.network("front").device.expect("a bridge"));
+    names.iter().for_each(|name| world.kernel.strip_link(world.seat(name, "front").id));
+    world.noticed(pontoon::host::Suspect::Lost);
+    world.until("everything is right again", |world| {
+        // A call is served in between.
+        world.refused("Sandbox.Inspect", json!({"name": "nobody"}));
+        is_converged(world)
+    });
+}
+
+#[test]
+fn a_reboot_is_not_forgotten_while_the_disk_is_full() {
+    for served in [false, true] {
+        let mut world = base();
+        world.ok("Sandbox.Create", json!({"name": "plain", "networks": [{"network": "host"}]}));
+        world.kill();
+        world.kernel.next_boot();
+        // The release cannot be written, what comes after it can.
+        world.disk.refuse(1);
+        world.restart();
+        if served {
+            world.ok("Sandbox.Create", json!({"name": "new", "networks": [{"network": "host"}]}));
+        }
+        world.kill();
+        world.restart();
+        assert!(!world.has_sandbox("plain"), "it was of another boot");
+        assert_eq!(world.has_sandbox("new"), served, "it is of this one");
+    }
 }

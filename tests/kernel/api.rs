@@ -40,6 +40,31 @@ fn what_it_does_not_understand_it_refuses() {
     });
 }
 
+/// Whoever may open the socket is as good as root, and the ledger holds mount passwords.
+#[test]
+fn only_root_and_the_group_may_ask() {
+    need(&["ip", "setpriv", "curl"]);
+    world(|w| {
+        w.daemon.stop();
+        let config = w.daemon.root().parent().expect("home").join("pontoon.toml");
+        let text = std::fs::read_to_string(&config).expect("configuration");
+        std::fs::write(&config, text + "group = \"games\"\n").expect("configuration");
+        w.daemon.again();
+        let socket = w.daemon.socket().display().to_string();
+        let ask = ["curl", "-sf", "--unix-socket", &socket, "http://pontoon/System.Info", "-d", "{}"];
+        let ledger = w.daemon.root().join("state.redb").display().to_string();
+        let with = |groups: &str, command: &[&str]| {
+            let nobody = ["--reuid=nobody", "--regid=nogroup", groups];
+            w.host.try_run("setpriv", &[&nobody[..], command].concat()).0
+        };
+        assert!(!with("--clear-groups", &ask), "nobody asks");
+        assert!(with("--groups=games", &ask), "a member of the group asks");
+        for groups in ["--clear-groups", "--groups=games"] {
+            assert!(!with(groups, &["cat", &ledger]), "{groups} reads the ledger");
+        }
+    });
+}
+
 #[test]
 fn schema_and_metrics() {
     need(&["ip", "nft", "dig", "ping"]);

@@ -66,3 +66,31 @@ fn a_second_daemon_on_the_same_socket_is_refused() {
         one.leave();
     });
 }
+
+/// Whoever replaces the program stops the old one first. Who forgets that is told whom to stop, and nothing happens.
+#[test]
+fn a_second_daemon_is_refused_and_told_whom_to_stop() {
+    need(&["ip", "nft", "dig"]);
+    bare_world(|| {
+        let one = Daemon::start("default");
+        let ports = json!([{"host_port": 8080, "port": 80}]);
+        one.call("Sandbox.Create", json!({"name": "a", "ports": ports}));
+        let before = one.call("Sandbox.List", json!({}));
+        let (root, run, pid) = (one.root(), one.run_dir(), format!("pid {}", one.pid()));
+        let (root, run) = (root.to_str().expect("root"), run.to_str().expect("run"));
+        let second = |args: &[&str]| {
+            let all: Vec<&str> = ["daemon"].iter().chain(args).copied().collect();
+            let (fine, text) = crate::world::tool::try_run(env!("CARGO_BIN_EXE_pontoon"), &all);
+            assert!(!fine, "{args:?}: it was started");
+            assert!(text.contains(&pid) && text.trim().lines().count() == 1, "{args:?}: {text}");
+            text
+        };
+        assert!(second(&["--root", root, "--run", run]).contains("instance default"));
+        assert!(second(&["--root", "/run/other", "--run", "/run/elsewhere"]).contains("instance default"));
+        let text = second(&["--root", root, "--run", "/run/elsewhere", "--instance", "other"]);
+        assert!(text.contains("state.redb") && text.contains("--root"), "{text}");
+        assert_eq!(one.call("Sandbox.List", json!({})), before, "the first one goes on");
+        assert!(Place::at(one.run_dir().join("netns/a")).dig(&["a."]).starts_with("172."));
+        one.leave();
+    });
+}

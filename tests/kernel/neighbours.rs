@@ -1,13 +1,14 @@
 //! Firewalls of others on the same host: our sandboxes keep working, theirs too, and what is theirs stays as they made it.
 //!
 //! ufw and firewalld are their own tables here, loaded as those programs load them (ufw 0.36's chains by iptables-restore,
-//! firewalld 1.3's table by nft): the programs themselves want systemd and D-Bus. A real dockerd is in integration/dockerd.
+//! firewalld 1.3's table by nft), which is quick; the programs themselves are in `firewalls`, a real dockerd in
+//! integration/dockerd.
 use crate::world::{Box, Echo, Place, World, echo, need, tool::soon, world_with_neighbours};
 use serde_json::json;
 
 const JUDGES: &[&str] = &["ip", "nft", "iptables", "ip6tables", "iptables-restore"];
 
-fn scene(test: impl FnOnce(&World, &Place, &Box) + Send) {
+pub fn scene(test: impl FnOnce(&World, &Place, &Box) + Send) {
     need(JUDGES);
     world_with_neighbours(|w, lan, _| {
         // As their owners find the host: the tables are there, empty, before anybody drops anything.
@@ -24,7 +25,7 @@ fn scene(test: impl FnOnce(&World, &Place, &Box) + Send) {
     });
 }
 
-fn works(lan: &Place, a: &Box) {
+pub fn works(lan: &Place, a: &Box) {
     for to in ["192.0.2.1:8080", "[2001:db8:1::1]:8080"] {
         soon(3_000, &format!("{to} answers"), || echo::ask_for(lan, echo::Proto::Tcp, to, 100).is_some());
         echo::open(lan, to, "a");
@@ -45,7 +46,7 @@ fn both(w: &World, args: &[&str]) {
     }
 }
 
-fn rules(w: &World, iptables: &str, chain: &str) -> Vec<String> {
+pub fn rules(w: &World, iptables: &str, chain: &str) -> Vec<String> {
     w.host
         .run(iptables, &["-S", chain])
         .lines()
@@ -288,6 +289,21 @@ fn containers_of_an_engine_that_came_later_reach_out() {
             place.run("ip", &["route", "add", "default", "via", "10.77.0.1"]);
             place
         };
+        // An administrator's bridge has no engine behind it that counts on us: for its neighbours the host is no router.
+        w.host.run("ip", &["link", "add", "br-lan", "type", "bridge"]);
+        w.host.run("ip", &["addr", "add", "10.78.0.1/24", "dev", "br-lan"]);
+        w.host.run("ip", &["link", "set", "br-lan", "up"]);
+        w.host.run("ip", &["netns", "add", "desk"]);
+        w.host.run("ip", &["link", "add", "desk", "type", "veth", "peer", "name", "eth0", "netns", "desk"]);
+        w.host.run("ip", &["link", "set", "desk", "master", "br-lan", "up"]);
+        let desk = Place::named("desk");
+        desk.run("ip", &["addr", "add", "10.78.0.2/24", "dev", "eth0"]);
+        desk.run("ip", &["link", "set", "eth0", "up"]);
+        desk.run("ip", &["route", "add", "default", "via", "10.78.0.1"]);
+        soon(2000, "the desk is on its bridge", || desk.ping("10.78.0.1", "1"));
+        assert!(!desk.ping("192.0.2.2", "0.3"), "br-lan is nobody's engine");
+        w.host.run("ip", &["netns", "del", "desk"]);
+        w.host.run("ip", &["link", "del", "br-lan"]);
         let (one, _two) = (container("one", "10.77.0.2"), container("two", "10.77.0.3"));
         assert!(one.ping("192.0.2.2", "2"), "out to the LAN");
         assert!(one.ping("10.77.0.3", "2"), "its neighbour, through br_netfilter");

@@ -2,7 +2,7 @@
 use crate::world::{Box, Echo, World, echo, need, world_with_neighbours};
 use serde_json::{Value, json};
 
-fn without(w: &World) {
+pub fn without(w: &World) {
     for family in ["iptables", "ip6tables", "arptables"] {
         let path = format!("/proc/sys/net/bridge/bridge-nf-call-{family}");
         // Without the module there is nothing to switch off.

@@ -14,9 +14,14 @@ struct HungDisk(Child);
 
 impl HungDisk {
     fn of(w: &World) -> Self {
+        Self::at(w, "pwrite64")
+    }
+    /// Only this system call hangs.
+    fn at(w: &World, call: &str) -> Self {
         let log = w.daemon.run_dir().join("strace");
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-q", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_enter=60s", "-o"]);
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter=60s"));
+        strace.args(["-f", "-q", "-e", &trace, "-e", &inject, "-o"]);
         strace.arg(&log).args(["-p", &w.daemon.pid().to_string()]);
         let disk = HungDisk(strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace"));
         let held = |task: std::io::Result<std::fs::DirEntry>| {
@@ -37,6 +42,15 @@ impl Drop for HungDisk {
     }
 }
 
+/// kill -9, though a tracer holds it.
+fn kill_traced(w: &World, disk: HungDisk) {
+    // The traced process has ended only when its tracer lets go.
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(w.daemon.pid()).expect("pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill");
+    drop(disk);
+    w.daemon.kill();
+}
+
 /// Gives the daemon a call, kills it when the interface stands inside, and starts it again.
 fn die_ahead_of_the_promise(w: &World, body: &Value, netns: &str) {
     let disk = HungDisk::of(w);
@@ -49,14 +63,46 @@ fn die_ahead_of_the_promise(w: &World, body: &Value, netns: &str) {
             fine && text.contains("inet ")
         });
         assert!(!call.is_finished(), "nobody is told of what is not durable");
-        // The traced process has ended only when its tracer lets go.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(w.daemon.pid()).expect("pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill");
-        drop(disk);
-        w.daemon.kill();
+        kill_traced(w, disk);
         assert!(call.join().expect("a thread").is_err(), "nobody is told of what is not durable");
     });
     w.daemon.again();
+}
+
+/// The removal is promised, its files are still in their place: a volume that gets the name later must not find them.
+#[test]
+fn killed_between_the_promise_and_the_files_a_removed_volume_is_gone() {
+    need(&["ip", "nft", "strace"]);
+    world(|w| {
+        let body = json!({"name": "data"});
+        for once_more in [false, true] {
+            w.call("Volume.Create", body.clone());
+            let file = w.daemon.root().join("volumes/data/_data/secret");
+            std::fs::write(&file, "of the first one").expect("write");
+            let disk = HungDisk::at(w, "renameat2");
+            std::thread::scope(|scope| {
+                let call = scope.spawn(|| w.daemon.try_raw("/Volume.Remove", body.to_string().as_bytes()));
+                let log = w.daemon.run_dir().join("strace");
+                soon(5000, "it is about to take the files away", || {
+                    std::fs::read_to_string(&log).is_ok_and(|text| text.contains("renameat2("))
+                });
+                assert!(file.exists() && !call.is_finished());
+                kill_traced(w, disk);
+                assert!(call.join().expect("a thread").is_err(), "nobody is told of what is not done");
+            });
+            assert!(file.exists(), "nobody has taken the files away yet");
+            w.daemon.again();
+            assert_eq!(w.call("Volume.List", json!({})), json!([]), "it was promised that it is gone");
+            soon(2000, "its files go with the start", || !file.exists());
+            if once_more {
+                w.daemon.kill();
+                w.daemon.again();
+            }
+            w.call("Volume.Create", body.clone());
+            assert!(!file.exists(), "the new one is empty");
+            w.call("Volume.Remove", body.clone());
+        }
+    });
 }
 
 #[test]

@@ -33,7 +33,11 @@ fn bad_requests() {
         run(Path::new("/run/netavark"), update, "").fine();
         // A network whose making failed is no obstacle, nor is one whose first container was refused.
         call("setup", &space, &recorded("web")).fine();
-        assert!(run(Path::new("/run/netavark"), update, "").refused().contains("restart them"));
+        run(Path::new("/run/netavark"), update, "").fine();
+        let wrong = ["update", "web", "--network-dns-servers", "192.0.2.53,nonsense"];
+        assert!(
+            run(Path::new("/run/netavark"), wrong, "").refused().contains("invalid DNS server \"nonsense\"")
+        );
     });
 }
 

@@ -104,6 +104,7 @@ pub fn stand_and_go(
     }
     rounds
         .for_each(|round| ['o', 'b'].map(|letter| place::forget(&path(letter, round))).into_iter().collect());
+    place::pause();
     lost
 }
 

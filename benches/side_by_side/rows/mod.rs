@@ -1,6 +1,7 @@
 //! The rows, a file for each group. `make bench ROW=NAME` runs one group.
 mod attach;
 mod doorways;
+mod drift;
 mod full;
 mod house;
 mod names;
@@ -31,5 +32,6 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("traffic", traffic::rows),
     ("networks", networks::rows),
     ("volumes", volumes::rows),
+    ("drift", drift::rows),
     ("house", house::rows),
 ];

@@ -71,6 +71,7 @@ fn spaces() -> Vec<PathBuf> {
 
 fn forget(spaces: &[PathBuf]) {
     spaces.iter().for_each(|path: &PathBuf| place::forget(Path::new(path)));
+    place::pause();
 }
 
 /// What a caller did: the seconds of each attach, and how to undo it all.

@@ -1,4 +1,4 @@
-//! Sandboxes as containers: list, inspect, remove. A sandbox lives as long as its namespace, so every one is `running`;
+//! Sandboxes as containers: list, inspect, rename, remove. A sandbox lives as long as its namespace, so every one is `running`;
 //! it never starts or stops anything.
 use super::{asked::Asked, container_filter::Choice, container_show, wire};
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     engine::View,
     error::{Error, Kind, Result},
     model::{
-        Command, Reply, Sandbox,
-        command::{Filters, SandboxRemove, Which},
+        Command, Name, Reply, Sandbox,
+        command::{Filters, SandboxRemove, SandboxUpdate, Which},
         reply::SandboxInfo,
     },
 };
@@ -67,6 +67,37 @@ pub async fn inspect(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Res
 pub fn start(which: &str, doorways: &Doorways) -> Result<Answer> {
     find(&doorways.engine.view(), which)?;
     Ok(wire::empty(StatusCode::NOT_MODIFIED))
+}
+
+/// The texts are dockerd's (daemon/rename.go, daemon/names.go).
+pub async fn rename(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {
+    let wanted = asked.query.get("name").unwrap_or_default();
+    let name = wanted.strip_prefix('/').unwrap_or(wanted);
+    if wanted.is_empty() {
+        return Err(Error::invalid("Neither old nor new names may be empty"));
+    }
+    let view = doorways.engine.view();
+    let sandbox = find(&view, which)?;
+    if sandbox.name.as_str() == name {
+        return Err(Error::invalid("Renaming a container with the same name as its current name"));
+    }
+    if Name::parse(name).is_err() {
+        return Err(Error::invalid(format!(
+            "Error when allocating new name: Invalid container name (/{name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )));
+    }
+    let request =
+        SandboxUpdate { name: sandbox.id.to_string(), rename: Some(name.to_owned()), ..Default::default() };
+    doorways.run(Command::SandboxUpdate(request)).await.map_err(|error| match error.kind {
+        Kind::Conflict => {
+            let holder = view.sandbox_named(name).map(|other| other.id.to_string()).unwrap_or_default();
+            Error::conflict(format!(
+                "Error when allocating new name: Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
+            ))
+        }
+        _ => error,
+    })?;
+    Ok(wire::empty(StatusCode::NO_CONTENT))
 }
 
 pub async fn remove(asked: &Asked<'_>, which: &str, doorways: &Doorways) -> Result<Answer> {

@@ -1,6 +1,6 @@
 //! `/events`: the engine's events in Docker's shape, past ones first, until the client goes or `until` comes. A slow
 //! client misses some; nobody waits for it.
-use super::{asked::Asked, filters::Wanted, network_show};
+use super::{asked::Asked, container_show, filters::Wanted, network_show};
 use crate::{
     api::{
         Doorways,
@@ -143,7 +143,7 @@ fn show(event: &Event, views: &[&Arc<View>]) -> Value {
     if kind == "container" {
         shown["status"] = json!(action);
         shown["id"] = json!(event.id);
-        shown["from"] = json!("");
+        shown["from"] = json!(container_show::IMAGE);
     }
     shown
 }
@@ -151,9 +151,12 @@ fn show(event: &Event, views: &[&Arc<View>]) -> Value {
 fn attributes(event: &Event, views: &[&Arc<View>]) -> Value {
     let mut all = match event.object.as_str() {
         "volume" => json!({ "driver": "local" }),
+        "sandbox" => container(event, views),
         _ => json!({ "name": event.name }),
     };
-    for (key, value) in event.attributes.iter().filter(|(key, _)| *key != "sandbox") {
+    for (key, value) in
+        event.attributes.iter().filter(|(key, _)| !matches!(key.as_str(), "sandbox" | "old_name"))
+    {
         all[key] = json!(value);
     }
     if event.object == "network"
@@ -164,6 +167,18 @@ fn attributes(event: &Event, views: &[&Arc<View>]) -> Value {
     if let Some(name) = event.attributes.get("sandbox") {
         let sandbox = views.iter().find_map(|view| view.sandbox_named(name));
         all["container"] = json!(sandbox.map_or_else(|| name.clone(), |sandbox| sandbox.id.to_string()));
+    }
+    all
+}
+
+/// Its labels, image and name, and the name that it had before a renaming.
+fn container(event: &Event, views: &[&Arc<View>]) -> Value {
+    let sandbox = views.iter().find_map(|view| view.find_sandbox(&event.id).ok());
+    let mut all = json!(sandbox.map(|sandbox| sandbox.labels.clone()).unwrap_or_default());
+    all["image"] = json!(container_show::IMAGE);
+    all["name"] = json!(event.name);
+    if let Some(old) = event.attributes.get("old_name") {
+        all["oldName"] = json!(format!("/{old}"));
     }
     all
 }
@@ -183,6 +198,7 @@ fn fits(wanted: &Wanted, event: &Value) -> bool {
             "event" => text("/Action") == value,
             "scope" => text("/scope") == value,
             "label" => label(value),
+            "image" => text("/Actor/Attributes/image") == value,
             kind => {
                 text("/Type") == kind
                     && (id.starts_with(value) || (!name.is_empty() && name.starts_with(value)))

@@ -38,6 +38,7 @@ pub async fn go(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
         ("GET", ["containers", "json"]) => containers::list(asked, doorways).await,
         ("GET", ["containers", id, "json"]) => containers::inspect(asked, id, doorways).await,
         ("POST", ["containers", id, "start"]) => containers::start(id, doorways),
+        ("POST", ["containers", id, "rename"]) => containers::rename(asked, id, doorways).await,
         ("DELETE", ["containers", id]) => containers::remove(asked, id, doorways).await,
 
         // Not our trade: there are none, and the commands that ask for them along with the rest go on.

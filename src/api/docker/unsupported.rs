@@ -45,7 +45,7 @@ fn images() -> Error {
 }
 
 /// What can be done to a container but not to a sandbox, and what can be done instead.
-const INSTEAD: [(&str, &str, &str); 20] = [
+const INSTEAD: [(&str, &str, &str); 19] = [
     ("POST", "restart", "it runs as long as its network namespace is there"),
     ("POST", "stop", "remove it with `docker rm -f`, or end what runs in it with its own runtime"),
     ("POST", "kill", "remove it with `docker rm -f`, or end what runs in it with its own runtime"),
@@ -53,7 +53,6 @@ const INSTEAD: [(&str, &str, &str); 20] = [
     ("POST", "unpause", "its own runtime can"),
     ("POST", "wait", "`docker events --filter event=destroy` tells its end"),
     ("POST", "update", "limits are its runtime's; networks change with `docker network connect`"),
-    ("POST", "rename", "create it anew under the other name"),
     ("POST", "attach", "what runs in it belongs to its runtime"),
     ("POST", "exec", "enter its network with `nsenter --net=PATH`, PATH as in `pontoon sandbox inspect`"),
     ("POST", "resize", "what runs in it belongs to its runtime"),

@@ -92,6 +92,7 @@ impl SandboxFlags {
                 servers: servers.collect::<Result<_>>()?,
                 search: self.dns_search.clone(),
                 options: self.dns_option.clone(),
+                local: Vec::new(),
             },
             hosts: self.hosts(client)?,
             labels: ask::labels(&self.label)?,

@@ -94,6 +94,28 @@ fn single_labels_stay_at_home_when_ndots_is_set() {
 }
 
 #[test]
+fn what_only_we_know_is_asked_of_nobody() {
+    let mut names = world();
+    let mut asker = asker(&[1]);
+    asker.upstream.local = vec!["dns.podman".to_owned()];
+    names.set_asker(id(10), asker);
+    names.set_seat(id(1), seat(60, &["db", "db.dns.podman"], &["10.1.0.60"]));
+    let say = |name, kind| told(&names, 10, &query(name, kind), Over::Udp, 0);
+    assert_eq!(say("DB.dns.podman.", RecordType::A), "NoError 10.1.0.60");
+    assert_eq!(say("db.dns.podman.", RecordType::MX), "NoError");
+    for (name, kind) in [
+        ("nobody.dns.podman.", RecordType::A),
+        ("a.b.DNS.Podman.", RecordType::TXT),
+        ("dns.podman.", RecordType::A),
+    ] {
+        assert_eq!(say(name, kind), "NXDomain", "{name}");
+    }
+    for name in ["mydns.podman.", "podman.", "dns.podman.example."] {
+        assert_eq!(say(name, RecordType::A), "forward", "{name}");
+    }
+}
+
+#[test]
 fn truncation_and_edns() {
     let mut names = world();
     for n in 0..200 {

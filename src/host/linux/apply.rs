@@ -82,10 +82,13 @@ fn exchange(linux: &mut Linux, ops: &[Op]) -> Result<()> {
 }
 
 fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
-    let mut visits = Visits::default();
+    let (mut visits, mut mending) = (Visits::default(), Vec::new());
     for op in ops {
         match op {
-            Op::Change(Item::Link(before), Item::Link(after)) if !mend::link(linux, before, after)? => {
+            Op::Change(Item::Link(before), Item::Link(after)) if mend::mendable(before, after) => {
+                mending.push((before, after));
+            }
+            Op::Change(Item::Link(before), Item::Link(after)) => {
                 veth::remove(&mut linux.route, &before.host_name())?;
                 visits.link(after);
             }
@@ -96,6 +99,7 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
             _ => {}
         }
     }
+    mend::links(linux, &mending)?;
     attach::carry_out(linux, &visits, applied)
 }
 

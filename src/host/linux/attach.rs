@@ -130,11 +130,14 @@ fn host_part(linux: &mut Linux, link: &Link, namespace: Option<BorrowedFd<'_>>) 
     veth::attach(&mut linux.route, linux.instance.as_str(), link, port, namespace).map(Some)
 }
 
-/// Puts the host end of a link whose other end its runtime has onto its bridge again.
-pub fn put_back(linux: &mut Linux, link: &Link) -> Result<()> {
-    let Some((bridge, isolated)) = link.kind.bridge() else { return Ok(()) };
-    let port = Port { bridge, isolated: isolated && !bridged_packets_are_filtered(), hairpin: linux.hairpin };
-    veth::put_back(&mut linux.route, link, port)
+/// Puts host ends that stand onto their bridges again, with all that belongs to their ports.
+pub fn put_back(linux: &mut Linux, links: &[&Link]) -> Result<()> {
+    let (filtered, hairpin) = (bridged_packets_are_filtered(), linux.hairpin);
+    let ports = links.iter().filter_map(|link| {
+        let (bridge, isolated) = link.kind.bridge()?;
+        Some((*link, Port { bridge, isolated: isolated && !filtered, hairpin }))
+    });
+    veth::put_back(&mut linux.route, &ports.collect::<Vec<_>>())
 }
 
 /// On the sandbox's side of the door.

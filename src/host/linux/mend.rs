@@ -49,24 +49,35 @@ pub fn stands(linux: &mut Linux, link: &Link) -> Result<bool> {
         veth::remove(&mut linux.route, &name)?;
         return Ok(false);
     }
-    attach::put_back(linux, link)?;
+    attach::put_back(linux, &[link])?;
     dress(linux, link)?;
     Ok(true)
 }
 
-/// Brings a link that stands to what is wanted: from `found` it is seen which side is wrong. False: it has to be made
-/// anew (the sandbox renamed its end, or it is of another kind).
-pub fn link(linux: &mut Linux, found: &Link, wanted: &Link) -> Result<bool> {
-    if found.name != wanted.name || found.sandbox != wanted.sandbox || found.ipv6 != wanted.ipv6 {
-        return Ok(false);
+/// Can it be brought from `found` to what is wanted? Else it has to be made anew: the sandbox renamed its end.
+pub fn mendable(found: &Link, wanted: &Link) -> bool {
+    found.name == wanted.name && found.sandbox == wanted.sandbox && found.ipv6 == wanted.ipv6
+}
+
+/// Brings links that stand from what was found to what is wanted. What is wrong is seen from what was found
+/// (`observe::found_link`); the host's sides are put right together.
+pub fn links(linux: &mut Linux, links: &[(&Link, &Link)]) -> Result<()> {
+    if links.is_empty() {
+        return Ok(());
     }
-    if found.kind != wanted.kind {
-        attach::put_back(linux, wanted)?;
-    }
-    if found.addresses != wanted.addresses || found.mtu != wanted.mtu || found.mac != wanted.mac {
+    let host = links.iter().filter(|(found, wanted)| found.kind != wanted.kind);
+    let bridge = |link: &Link| link.kind.bridge().map(|(bridge, _)| bridge.clone());
+    let (forgotten, loose): (Vec<_>, Vec<_>) =
+        host.partition(|(found, wanted)| bridge(found) == bridge(wanted));
+    attach::put_back(linux, &loose.iter().map(|(_, wanted)| *wanted).collect::<Vec<_>>())?;
+    veth::write_down(&mut linux.route, &forgotten.iter().map(|(_, wanted)| *wanted).collect::<Vec<_>>())?;
+    let undressed = links.iter().filter(|(found, wanted)| {
+        found.addresses != wanted.addresses || found.mtu != wanted.mtu || found.mac != wanted.mac
+    });
+    for (_, wanted) in undressed {
         dress(linux, wanted)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Inside: MAC, MTU, addresses, neighbours, up.

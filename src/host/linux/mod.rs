@@ -28,5 +28,5 @@ mod tidy_up;
 pub mod traffic;
 pub mod watch;
 
-pub use claim::{Claim, claim};
+pub use claim::{Claim, claim, lock_holder};
 pub use kernel::{Adopted, Linux, MountVolumes, Sockets};

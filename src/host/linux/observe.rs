@@ -127,12 +127,16 @@ impl<'a> Ends<'a> {
     /// Is this end as `wish` wants it?
     fn fits(&self, wish: &Link, end: &EndSeen) -> bool {
         let Some((bridge, isolated)) = wish.kind.bridge() else { return true };
-        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
         end.up
             && end.bridge.as_ref() == Some(bridge)
             && end.isolated == (isolated && !self.filtered)
             && end.hairpin == self.hairpin
-            && addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
+    }
+
+    /// Does the bridge know its addresses? One that goes down forgets them all.
+    fn remembers(&self, wish: &Link, end: &EndSeen) -> bool {
+        let mut addresses = wish.addresses.iter().filter(|cidr| wish.ipv6 || cidr.address.is_ipv4());
+        addresses.all(|cidr| self.neighbours.contains(&(end.bridge_index, cidr.address, wish.mac)))
     }
 }
 
@@ -273,14 +277,17 @@ fn shapers(route: &mut Route, seen: &Seen, wanted: &[Item]) -> Result<Vec<Item>>
     Ok(found)
 }
 
-/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its kind if the
-/// host's side is wrong, in its addresses (or MTU) if the sandbox's is, in its name if it has to be made anew.
+/// None: it is not there. Else the wish itself if it is as wished, or something that differs from it: in its bridge if the
+/// host's side is wrong, in its isolation if only what the bridge should know is missing, in its addresses (or MTU) if the
+/// sandbox's side is wrong, in its name if it has to be made anew.
 fn found_link(wish: &Link, ends: &Ends<'_>, inside: Option<Option<&InsideSeen>>) -> Option<Link> {
     let mut found = wish.clone();
-    if let LinkKind::Veth { bridge, .. } | LinkKind::Handed { bridge, .. } = &mut found.kind {
+    if let LinkKind::Veth { bridge, isolated } | LinkKind::Handed { bridge, isolated } = &mut found.kind {
         let end = ends.by_endpoint.get(&wish.endpoint)?;
         if !ends.fits(wish, end) {
             *bridge = wish.host_name();
+        } else if !ends.remembers(wish, end) {
+            *isolated = !*isolated;
         }
     }
     match (inside, &wish.kind) {

@@ -47,7 +47,7 @@ mod tests {
         let addresses = vec![IpAddr::from([10, 0, 0, 2])];
         names.set_seat(id(1), Seat { sandbox: id(2), names: vec!["Web".into(), "www".into()], addresses });
         let links = [(id(1), [("DB".to_owned(), "Web".to_owned())].into())].into();
-        let upstream = Upstreams { servers: vec![], outside: true, ndots_set: false };
+        let upstream = Upstreams { servers: vec![], outside: true, ndots_set: false, local: vec![] };
         names.set_asker(id(2), Asker { networks: vec![id(1)], links, upstream });
         let text = serde_json::to_string(&names.write()).expect("JSON");
         let again = Names::from(serde_json::from_str::<Written>(&text).expect("the same"));

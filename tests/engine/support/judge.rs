@@ -44,6 +44,11 @@ fn wanted(view: &View) -> BTreeSet<Item> {
     items.into_iter().filter(|item| !matches!(item, Item::Forwarding(_))).collect()
 }
 
+/// Does the kernel hold what is promised, and nothing else?
+pub fn is_converged(world: &World) -> bool {
+    wanted(&world.engine().view()) == kernel(world)
+}
+
 /// Panics with what disagrees.
 pub fn converged(world: &World) {
     let view = world.engine().view();

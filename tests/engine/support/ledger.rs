@@ -23,6 +23,7 @@ pub struct Disk {
     records: Arc<Mutex<Records>>,
     full: Arc<Mutex<bool>>,
     slow: Arc<Mutex<bool>>,
+    refusals: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
 }
 
@@ -30,6 +31,10 @@ impl Disk {
     /// Every commit fails as it does on a full disk, until it is not.
     pub fn set_full(&self, full: bool) {
         *self.full.lock() = full;
+    }
+    /// So many commits fail like this, then no more.
+    pub fn refuse(&self, commits: u64) {
+        self.refusals.store(commits, Ordering::Relaxed);
     }
     /// What is begun is written only when somebody waits for it; or at once again.
     pub fn set_slow(&self, slow: bool) {
@@ -73,7 +78,9 @@ enum Begun {
 impl Ledger for FakeLedger {
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         self.kernel.step()?;
-        if *self.disk.full.lock() {
+        let take = |left: u64| left.checked_sub(1);
+        let refused = self.disk.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if refused || *self.disk.full.lock() {
             return Err(Error::exhausted("cannot write the ledger, nothing was changed")
                 .because("No space left on device (os error 28)"));
         }

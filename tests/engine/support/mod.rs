@@ -4,7 +4,7 @@ mod ledger;
 mod rooms;
 mod world;
 
-pub use judge::{converged, snapshot};
+pub use judge::{converged, is_converged, snapshot};
 pub use ledger::Disk;
 pub use world::World;
 

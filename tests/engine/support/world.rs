@@ -151,7 +151,10 @@ impl World {
     }
     /// Somebody is said to have changed what is ours.
     pub fn drifted(&self) {
-        let suspects = [(pontoon::host::Suspect::Everything, "somebody".to_owned())].into();
+        self.noticed(pontoon::host::Suspect::Everything);
+    }
+    pub fn noticed(&self, suspect: pontoon::host::Suspect) {
+        let suspects = [(suspect, "somebody".to_owned())].into();
         self.running().queue.send(Message::Drifted { suspects }).expect("a writer");
     }
     /// After what the writer does behind its last answer.
@@ -227,6 +230,8 @@ impl World {
             assert!(start.elapsed() < Duration::from_secs(10), "{what}: not within 10 s");
             std::thread::sleep(Duration::from_millis(1));
         }
+        // The view is published first: events, burials and files of the same turn come behind it.
+        self.settle();
     }
 }
 

@@ -1,33 +1,12 @@
 //! A client that makes, changes and removes objects of its own, and remembers what it was told. It never touches another's.
+use super::{
+    promised::{Dice, Promised, Seat},
+    tally::{Tally, one_more},
+};
 use crate::world::{Daemon, http};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 
-/// Numbers that look random and come again with the same seed (xorshift64*).
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-}
-
-/// A sandbox: the networks it has joined, and its host port.
-pub type Seat = (BTreeSet<String>, Option<u16>);
-
-/// What one client has been promised.
-#[derive(Default)]
-pub struct Promised {
-    pub networks: BTreeSet<String>,
-    pub sandboxes: BTreeMap<String, Seat>,
-    pub volumes: BTreeSet<String>,
-}
+type Call = (&'static str, Value);
 
 pub struct Client {
     number: usize,
@@ -37,131 +16,117 @@ pub struct Client {
     pub doubt: Option<Promised>,
 }
 
-impl Clone for Promised {
-    fn clone(&self) -> Self {
-        let Promised { networks, sandboxes, volumes } = self;
-        Promised { networks: networks.clone(), sandboxes: sandboxes.clone(), volumes: volumes.clone() }
-    }
-}
-
 impl Client {
     pub fn new(number: usize, seed: u64) -> Self {
         let dice = Dice::new(seed.wrapping_add(number as u64 * 7919));
         Client { number, dice, promised: Promised::default(), doubt: None }
     }
 
-    /// Does one thing; whether it was acknowledged. Without a daemon it waits a moment.
-    pub fn act(&mut self, daemon: &Daemon) -> bool {
+    /// Does one thing. Without a daemon it waits a moment.
+    pub fn act(&mut self, daemon: &Daemon, tally: &Tally) {
         if self.doubt.is_some() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            return false;
+            return std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let mut after = self.promised.clone();
         let (method, body) = self.choose(&mut after);
         match http::request(&daemon.socket(), "POST", &format!("/{method}"), body.to_string().as_bytes()) {
             Ok((200, _)) => {
                 self.promised = after;
-                true
-            }
-            Ok((_, reply)) if reply.is_empty() => self.in_doubt(after),
-            Ok((status, reply)) => {
-                let text = String::from_utf8_lossy(&reply);
-                // A daemon that is told to stop may say so before the call has begun; and while somebody else has just
-                // taken our tables away, a call is refused until they are back.
-                let flushed = super::traffic::drift() && text.contains("nft tables");
-                assert!(flushed || text.contains("\"unavailable\""), "{method} {body}: {status} {text}");
-                self.in_doubt(after)
-            }
-            Err(_) => self.in_doubt(after),
-        }
-    }
-
-    fn in_doubt(&mut self, after: Promised) -> bool {
-        self.doubt = Some(after);
-        false
-    }
-
-    fn pick<'a>(&mut self, mut names: impl ExactSizeIterator<Item = &'a String>) -> Option<String> {
-        let count = names.len() as u64;
-        if count == 0 {
-            return None;
-        }
-        names.nth(self.dice.below(count) as usize).cloned()
-    }
-
-    fn choose(&mut self, after: &mut Promised) -> (&'static str, Value) {
-        let fresh = format!("k{}-{}", self.number, self.dice.below(100_000));
-        let promised = self.promised.clone();
-        let in_use: BTreeSet<&String> = promised.sandboxes.values().flat_map(|(seats, _)| seats).collect();
-        let unused: Vec<&String> = promised.networks.iter().filter(|n| !in_use.contains(n)).collect();
-        match self.dice.below(12) {
-            0 | 1 if promised.networks.len() < 3 => {
-                after.networks.insert(fresh.clone());
-                return ("Network.Create", json!({"name": fresh, "ipv6": self.dice.below(2) == 0}));
-            }
-            2 if !unused.is_empty() => {
-                let gone = self.pick(unused.into_iter()).unwrap_or_default();
-                after.networks.remove(&gone);
-                return ("Network.Remove", json!({ "name": gone }));
-            }
-            3 | 4 if !promised.sandboxes.is_empty() => {
-                let gone = self.pick(promised.sandboxes.keys()).unwrap_or_default();
-                after.sandboxes.remove(&gone);
-                return ("Sandbox.Remove", json!({ "name": gone }));
-            }
-            5 if promised.volumes.len() < 3 => {
-                after.volumes.insert(fresh.clone());
-                return ("Volume.Create", json!({ "name": fresh }));
-            }
-            6 if !promised.volumes.is_empty() => {
-                let gone = self.pick(promised.volumes.iter()).unwrap_or_default();
-                after.volumes.remove(&gone);
-                return ("Volume.Remove", json!({ "name": gone }));
-            }
-            7 | 8 => {
-                if let Some(change) = self.change_seat(&promised, after) {
-                    return change;
+                one_more(&tally.calls);
+                if method.ends_with(".Create") {
+                    one_more(&tally.made);
                 }
+                return;
             }
-            _ => {}
+            Ok((_, reply)) if reply.is_empty() => {}
+            Ok((status, reply)) => {
+                // A daemon that is told to stop may say so before the call has begun. Nothing else is an excuse: neither a
+                // flushed table nor a flood.
+                let text = String::from_utf8_lossy(&reply);
+                assert!(text.contains("\"unavailable\""), "{method} {body}: {status} {text}");
+            }
+            Err(_) => {}
         }
-        self.new_sandbox(fresh, &promised, after)
+        one_more(&tally.doubts);
+        self.doubt = Some(after);
+    }
+
+    fn choose(&mut self, after: &mut Promised) -> Call {
+        let fresh = format!("k{}-{}", self.number, self.dice.below(100_000));
+        let chosen = match self.dice.below(12) {
+            0 | 1 if after.networks.len() < 3 => {
+                after.networks.insert(fresh.clone());
+                Some(("Network.Create", json!({"name": fresh, "ipv6": self.dice.below(2) == 0})))
+            }
+            2 => self.dice.pick(after.unused_networks().iter()).map(|gone| {
+                after.networks.remove(&gone);
+                ("Network.Remove", json!({ "name": gone }))
+            }),
+            3 | 4 => self.remove_sandbox(after),
+            5 if after.volumes.len() < 3 => Some(self.new_volume(&fresh, after)),
+            6 => self.dice.pick(after.unused_volumes().iter()).map(|gone| {
+                after.volumes.remove(&gone);
+                ("Volume.Remove", json!({ "name": gone }))
+            }),
+            7 | 8 => self.change_seat(after),
+            _ if after.sandboxes.len() >= 4 => self.remove_sandbox(after),
+            _ => None,
+        };
+        chosen.unwrap_or_else(|| self.new_sandbox(fresh, after))
+    }
+
+    fn new_volume(&mut self, fresh: &str, after: &mut Promised) -> Call {
+        let mounted = self.dice.below(2) == 0;
+        after.volumes.insert(fresh.to_owned(), mounted);
+        let options = json!({"type": "tmpfs", "device": "tmpfs", "o": "size=64k"});
+        let options = if mounted { options } else { json!({}) };
+        ("Volume.Create", json!({ "name": fresh, "options": options }))
+    }
+
+    fn remove_sandbox(&mut self, after: &mut Promised) -> Option<Call> {
+        let gone = self.dice.pick(after.sandboxes.keys())?;
+        after.sandboxes.remove(&gone);
+        Some(("Sandbox.Remove", json!({ "name": gone })))
     }
 
     /// One network more or less for one of the sandboxes.
-    fn change_seat(&mut self, promised: &Promised, after: &mut Promised) -> Option<(&'static str, Value)> {
-        let sandbox = self.pick(promised.sandboxes.keys())?;
-        let network = self.pick(promised.networks.iter())?;
-        let (seats, _) = after.sandboxes.get_mut(&sandbox)?;
-        Some(match seats.remove(&network) {
+    fn change_seat(&mut self, after: &mut Promised) -> Option<Call> {
+        let sandbox = self.dice.pick(after.sandboxes.keys())?;
+        let network = self.dice.pick(after.networks.iter())?;
+        let seat = after.sandboxes.get_mut(&sandbox)?;
+        Some(match seat.networks.remove(&network) {
             true => ("Network.Disconnect", json!({"network": network, "sandbox": sandbox})),
             false => {
-                seats.insert(network.clone());
+                seat.networks.insert(network.clone());
                 ("Network.Connect", json!({"sandbox": sandbox, "endpoint": {"network": network}}))
             }
         })
     }
 
-    fn new_sandbox(
-        &mut self,
-        name: String,
-        promised: &Promised,
-        after: &mut Promised,
-    ) -> (&'static str, Value) {
-        if promised.sandboxes.len() >= 4 {
-            let gone = self.pick(promised.sandboxes.keys()).unwrap_or_default();
-            after.sandboxes = promised.sandboxes.clone();
-            after.sandboxes.remove(&gone);
-            return ("Sandbox.Remove", json!({ "name": gone }));
-        }
-        let taken: BTreeSet<u16> = promised.sandboxes.values().filter_map(|(_, port)| *port).collect();
-        let port = 20_000 + self.number as u16 * 100 + self.dice.below(50) as u16;
-        let port = (!taken.contains(&port) && self.dice.below(2) == 0).then_some(port);
-        let network = self.pick(promised.networks.iter()).unwrap_or_else(|| "shared".to_owned());
-        after.sandboxes = promised.sandboxes.clone();
-        after.sandboxes.insert(name.clone(), ([network.clone()].into(), port));
-        let ports: Vec<Value> = port.iter().map(|port| json!({"host_port": port, "port": 80})).collect();
-        ("Sandbox.Create", json!({"name": name, "networks": [{ "network": network }], "ports": ports}))
+    /// With a few ports of both protocols, or none, and perhaps a volume.
+    fn new_sandbox(&mut self, name: String, after: &mut Promised) -> Call {
+        let first = 24_000 + self.number as u16 * 100 + self.dice.below(12) as u16 * 8;
+        let proto = ["tcp", "udp"][self.dice.below(2) as usize];
+        let count = [0, 0, 1, 4][self.dice.below(4) as usize];
+        let ports: Vec<String> = (first..first + count).map(|port| format!("{port}/{proto}")).collect();
+        let taken = after.sandboxes.values().any(|seat| ports.iter().any(|port| seat.ports.contains(port)));
+        let ports = if taken { Vec::new() } else { ports };
+        let specs: Vec<Value> = match ports.is_empty() {
+            true => Vec::new(),
+            false => vec![json!({"host_port": first, "port": 80, "count": count, "proto": proto})],
+        };
+        let network = self.dice.pick(after.networks.iter()).unwrap_or_else(|| "shared".to_owned());
+        let volume = self.dice.pick(after.volumes.keys()).filter(|_| self.dice.below(2) == 0);
+        let mounts: Vec<Value> =
+            volume.iter().map(|name| json!({"kind": "volume", "source": name, "target": "/data"})).collect();
+        let seat = Seat {
+            networks: [network.clone()].into(),
+            ports: ports.into_iter().collect(),
+            volumes: volume.into_iter().collect(),
+        };
+        after.sandboxes.insert(name.clone(), seat);
+        let networks = json!([{ "network": network }]);
+        ("Sandbox.Create", json!({"name": name, "networks": networks, "ports": specs, "mounts": mounts}))
     }
 
     /// Takes everything of its own away.
@@ -171,6 +136,9 @@ impl Client {
         }
         for name in std::mem::take(&mut self.promised.networks) {
             daemon.call("Network.Remove", json!({ "name": name }));
+        }
+        for name in std::mem::take(&mut self.promised.volumes).into_keys() {
+            daemon.call("Volume.Remove", json!({ "name": name }));
         }
     }
 }

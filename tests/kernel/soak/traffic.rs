@@ -1,4 +1,8 @@
-//! Those who talk all the time and must never notice, and those who flood.
+//! Those who talk all the time and must never notice.
+use super::{
+    drift,
+    tally::{Tally, one_more},
+};
 use crate::world::{Box, Echo, Place, World};
 use serde_json::json;
 use std::{
@@ -6,18 +10,16 @@ use std::{
     net::{TcpStream, UdpSocket},
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::Scope,
     time::{Duration, Instant},
 };
 
-/// Patience with one exchange; a lost packet of an established TCP connection comes again after 0.2 s.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Is somebody else at work on what is ours?
-pub fn drift() -> bool {
-    std::env::var_os("SOAK_DRIFT").is_some()
+/// Patience with one exchange; a lost packet of an established TCP connection comes again after 0.2 s, then 0.4, 0.8 ...
+/// Where somebody takes a bridge down just when nobody is there to put it up again, packets wait for the next start.
+fn patience() -> Duration {
+    Duration::from_secs(if drift::wanted() { 15 } else { 5 })
 }
 
 /// Two sandboxes, one with a published port, and a neighbour on the LAN.
@@ -25,10 +27,9 @@ pub struct Witness {
     one: Box,
     two: Box,
     lan: Place,
-    device: String,
+    pub device: String,
     _echo: Echo,
     failures: Mutex<Vec<String>>,
-    exchanges: AtomicU64,
     slowest: Mutex<(Duration, &'static str)>,
 }
 
@@ -47,57 +48,83 @@ impl Witness {
             device: network["device"].as_str().unwrap_or_default().to_owned(),
             _echo,
             failures: Mutex::default(),
-            exchanges: AtomicU64::new(0),
             slowest: Mutex::new((Duration::ZERO, "")),
         }
     }
 
-    pub fn talk<'s, 'e>(&'e self, scope: &'s Scope<'s, 'e>, over: &'e AtomicBool) {
+    pub fn talk<'s, 'e>(&'e self, scope: &'s Scope<'s, 'e>, over: &'e AtomicBool, tally: &'e Tally) {
         let one = format!("{}:80", self.one.ip);
         let six = format!("[{}]:80", self.one.ip6);
         for (what, from, to) in [
             ("neighbour, TCP", &self.two.place, one.clone()),
             ("neighbour, TCP over IPv6", &self.two.place, six),
-            ("LAN through the published port", &self.lan, "192.0.2.1:8080".to_owned()),
         ] {
             let mut stream = from.enter(|| greeted(&to)).expect("a first connection");
             scope.spawn(move || {
-                self.repeat(what, over, || {
-                    stream.write_all(b"still there?").map_err(|e| e.to_string())?;
-                    stream.read_exact(&mut [0; 12]).map_err(|e| e.to_string())
-                });
+                self.repeat(what, over, tally, || talk(&mut stream).map_err(|e| e.to_string()))
             });
         }
         let lan = self.lan.clone();
+        scope.spawn(move || lan.enter(|| self.published(over, tally)));
+        let (lan, two) = (self.lan.clone(), self.two.place.clone());
         scope.spawn(move || {
+            let connect =
+                || greeted_within("192.0.2.1:8080", patience().min(Duration::from_secs(3))).map(drop);
+            // With others at work the port's rule is away at times, and at times nobody is there to put it back.
+            let connect = || if drift::wanted() { patiently(connect) } else { connect() };
             lan.enter(|| {
-                self.repeat("a new connection from the LAN", over, || {
-                    let begin = Instant::now();
-                    loop {
-                        match greeted("192.0.2.1:8080") {
-                            Ok(_) => return Ok(()),
-                            // The port's rule is taken away and nobody is there to put it back.
-                            Err(_) if drift() && begin.elapsed() < PATIENCE => {
-                                std::thread::sleep(Duration::from_millis(20));
-                            }
-                            Err(error) => return Err(error.to_string()),
-                        }
-                    }
+                self.repeat("a new connection from the LAN", over, tally, || {
+                    connect().map_err(|e| e.to_string())
                 });
             });
         });
+        scope.spawn(move || {
+            two.enter(|| {
+                self.repeat("neighbour, UDP", over, tally, || {
+                    patiently(|| datagram(&one)).map_err(|e| e.to_string())
+                })
+            });
+        });
+        // After kill -9 a lookup waits for the next start: a resolver asks again.
         let two = self.two.place.clone();
-        scope.spawn(move || two.enter(|| self.repeat("neighbour, UDP", over, || datagram(&one))));
+        scope.spawn(move || {
+            two.enter(|| {
+                self.repeat("a lookup", over, tally, || patiently(lookup).map_err(|e| e.to_string()))
+            });
+        });
     }
 
-    fn repeat(&self, what: &'static str, over: &AtomicBool, mut once: impl FnMut() -> Result<(), String>) {
+    /// One connection through the published port, for ever. Whoever flushes the whole ruleset takes the kernel's
+    /// translation away with it; whose packet comes in that moment, either end's, is answered by a reset, and the other end
+    /// may hear of it as an end of file. Then, and only then, another one is opened.
+    fn published(&self, over: &AtomicBool, tally: &Tally) {
+        let to = "192.0.2.1:8080";
+        let mut stream = greeted(to).expect("a first connection");
+        let told = |error: std::io::Error| error.to_string();
+        self.repeat("LAN through the published port", over, tally, || match talk(&mut stream) {
+            Err(error) if drift::wanted() && was_cut(&error) => {
+                one_more(&tally.cuts);
+                patiently(|| greeted_within(to, Duration::from_secs(3)).map(|anew| stream = anew))
+                    .map_err(told)
+            }
+            done => done.map_err(told),
+        });
+    }
+
+    fn repeat(
+        &self,
+        what: &'static str,
+        over: &AtomicBool,
+        tally: &Tally,
+        mut once: impl FnMut() -> Result<(), String>,
+    ) {
         while !over.load(Relaxed) {
             let start = Instant::now();
             if let Err(error) = once() {
                 self.failures.lock().expect("lock").push(format!("{what}: {error}"));
                 return;
             }
-            self.exchanges.fetch_add(1, Relaxed);
+            one_more(&tally.exchanges);
             let mut slowest = self.slowest.lock().expect("lock");
             *slowest = (*slowest).max((start.elapsed(), what));
             drop(slowest);
@@ -113,65 +140,68 @@ impl Witness {
         assert_eq!(self.two.place.dig(&["one."]), self.one.ip, "names are answered after the start");
     }
 
-    /// Somebody who knows nothing of us takes something of ours away. Retransmissions bridge it, if it comes back soon.
-    pub fn disturb(&self, w: &World, dice: &mut super::client::Dice) {
-        let (program, what): (_, &[&str]) = match dice.below(4) {
-            0 => ("nft", &["flush", "map", "inet", "pontoon", "any4"]),
-            1 => ("nft", &["delete", "table", "bridge", "pontoon"]),
-            2 => ("ip", &["link", "set", &self.device, "down"]),
-            _ => ("ip", &["addr", "flush", "dev", &self.device]),
-        };
-        // What is gone already cannot be taken away.
-        let _ = w.host.try_run(program, what);
-    }
-
-    pub fn exchanges(&self) -> u64 {
-        self.exchanges.load(Relaxed)
-    }
     pub fn slowest(&self) -> (Duration, &'static str) {
         *self.slowest.lock().expect("lock")
     }
 }
 
+fn was_cut(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | UnexpectedEof | BrokenPipe)
+}
+
+fn talk(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"still there?")?;
+    stream.read_exact(&mut [0; 12])
+}
+
+/// Again until it succeeds or patience is over.
+fn patiently(mut once: impl FnMut() -> std::io::Result<()>) -> std::io::Result<()> {
+    let begin = Instant::now();
+    loop {
+        match once() {
+            Err(_) if begin.elapsed() < patience() => std::thread::sleep(Duration::from_millis(20)),
+            done => return done,
+        }
+    }
+}
+
 fn greeted(to: &str) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&to.parse().expect("address"), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    greeted_within(to, patience())
+}
+
+fn greeted_within(to: &str, limit: Duration) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&to.parse().expect("address"), limit)?;
+    stream.set_read_timeout(Some(limit))?;
     match stream.read(&mut [0; 64])? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(stream),
+        _ => {
+            stream.set_read_timeout(Some(patience()))?;
+            Ok(stream)
+        }
     }
 }
 
-/// One of two may get lost: the machine is busy.
-fn datagram(to: &str) -> Result<(), String> {
-    let once = || -> std::io::Result<()> {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect(to)?;
-        socket.set_read_timeout(Some(PATIENCE / 5))?;
-        socket.send(b"who?")?;
-        socket.recv(&mut [0; 64]).map(drop)
-    };
-    once().or_else(|_| once()).map_err(|error| error.to_string())
+fn datagram(to: &str) -> std::io::Result<()> {
+    asked(to, b"who?").map(drop)
 }
 
-/// A sandbox that asks for names some thousand times a second.
-pub struct Flood;
-
-impl Flood {
-    pub fn begin<'s, 'e>(scope: &'s Scope<'s, 'e>, place: &'e Place, over: &'e AtomicBool) {
-        let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x03one\0\0\x01\0\x01";
-        scope.spawn(move || {
-            place.enter(|| {
-                let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
-                while !over.load(Relaxed) {
-                    for _ in 0..32 {
-                        let _ = socket.send_to(query, "127.0.0.11:53");
-                    }
-                    let _ = TcpStream::connect("127.0.0.11:53");
-                    // The build that is tested is slow, and other tests run beside this one.
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-            });
-        });
+fn lookup() -> std::io::Result<()> {
+    let answer = asked("127.0.0.11:53", b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x03one\0\0\x01\0\x01")?;
+    match answer.get(3).is_some_and(|code| code & 15 == 0) && answer.get(7) == Some(&1) {
+        true => Ok(()),
+        // What is answered has to be right at once.
+        false => panic!("one. is answered by {answer:?}"),
     }
+}
+
+fn asked(to: &str, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(to)?;
+    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+    socket.send(question)?;
+    let mut bytes = vec![0; 512];
+    let length = socket.recv(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }

@@ -86,8 +86,11 @@ impl Links {
                 let which = if family == Family::V4 { "IPv4" } else { "IPv6" };
                 note(out, Suspect::Forwarding, format!("{which} forwarding was switched off"));
             }
+            // Of a bridge: its ports route nothing, and the host's switch takes all thousand of them along.
             Heard::Forwarding { index: Some(index), .. } => {
-                self.suspect(None, index, "forwarding was switched off", out);
+                if matches!(self.ours.get(&index), Some(Known { mark: Mark::Network(_), .. })) {
+                    self.suspect(None, index, "forwarding was switched off", out);
+                }
             }
             Heard::Lost => return true,
         }

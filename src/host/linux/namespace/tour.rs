@@ -10,20 +10,28 @@ const THREADS: usize = 4;
 /// What `visit` says of every stop, in order. It is called at home, on the calling thread and on others that end with the
 /// tour.
 pub fn tour<T: Sync, R: Send>(home: &Home, stops: &[T], visit: impl Fn(&Home, &T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-    if stops.len() < FEW || threads == 1 {
-        return stops.iter().map(|stop| visit(home, stop)).collect();
-    }
     let part = |part: &[T]| part.iter().map(|stop| visit(home, stop)).collect::<Vec<R>>();
+    // Asking for the cores reads files of the control group, so not for the one stop of an attach.
+    let threads = match stops.len() {
+        ..FEW => 1,
+        _ => thread::available_parallelism().map_or(1, NonZero::get).min(THREADS),
+    };
+    if threads == 1 {
+        return part(stops);
+    }
     let mut parts = stops.chunks(stops.len().div_ceil(threads));
     let first = parts.next().unwrap_or_default();
     thread::scope(|scope| {
-        let others: Vec<_> = parts.map(|others| scope.spawn(|| part(others))).collect();
+        let part = &part;
+        let begin = |stops| (stops, thread::Builder::new().spawn_scoped(scope, move || part(stops)));
+        let others: Vec<_> = parts.map(begin).collect();
         let mut all = part(first);
-        for other in others {
-            match other.join() {
-                Ok(more) => all.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
+        for (stops, thread) in others {
+            match thread.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(more)) => all.extend(more),
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // The system starts no more threads: then this one goes there too.
+                Err(_) => all.extend(part(stops)),
             }
         }
         all

@@ -125,13 +125,15 @@ pub(super) fn neighbour(index: u32, address: IpAddr, mac: &Mac) -> NeighbourMess
     message
 }
 
-/// A static forwarding entry of the port's bridge: this MAC is behind this port.
+/// A forwarding entry of the port's bridge: this MAC is behind this port. As if somebody else had learned it, which never
+/// ages either (br_fdb_cleanup): a *static* one is written to all ports that are not promiscuous, and taken off each port
+/// that becomes so, as every new one does: at 900 ports a sixth of what joining the bridge costs.
 pub(super) fn forwarding_entry(port: u32, mac: &Mac) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = port;
-    message.header.state = NeighbourState::Noarp;
-    message.header.flags = NeighbourFlags::Controller;
+    message.header.state = NeighbourState::Reachable;
+    message.header.flags = NeighbourFlags::Controller | NeighbourFlags::ExtLearned;
     message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()));
     message
 }

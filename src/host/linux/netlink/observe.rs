@@ -223,7 +223,7 @@ pub fn behind(route: &mut Route, ends: &[&EndSeen]) -> Result<HashMap<u32, (Mac,
     let entries: Vec<NeighbourSeen> = bodies.iter().filter_map(|body| NeighbourSeen::parse(body)).collect();
     let neighbours = neighbours(route)?;
     let behind = |end: &&EndSeen| {
-        // Its own MAC is a permanent entry, the sandbox's a static one.
+        // Its own MAC is a permanent entry, the sandbox's is not.
         let mac = entries.iter().find(|entry| entry.index == end.index && !entry.permanent)?.mac?;
         let those = neighbours.iter().filter(|n| n.permanent && n.mac == Some(mac));
         Some((end.index, (mac, those.filter_map(|n| n.address).collect())))

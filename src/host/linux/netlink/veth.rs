@@ -23,6 +23,9 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
+/// Links that are put back in one send: their answers have to fit into the receive buffer (net.core.rmem_default).
+const AT_ONCE: usize = 32;
+
 /// A veth pair whose host end stands on its bridge, up; the sandbox's end is still down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostEnd {
@@ -59,7 +62,9 @@ pub fn attach(
         .ok_or_else(|| Error::not_found(format!("attach {name}: bridge {bridge} does not exist")))?;
     let (index, inside) = make(route, instance, link, &name, namespace)?;
     let end = HostEnd { index, inside, bridge: bridge_index };
-    match route.run(join(link, &name, end, port)) {
+    let mut batch = Batch::new();
+    join(&mut batch, link, &name, end, port);
+    match route.run(batch) {
         Ok(()) => Ok(end),
         Err(error) => {
             let error = match error.kind {
@@ -78,16 +83,42 @@ pub fn attach(
     }
 }
 
-/// Onto its bridge again, with all that belongs to the port, when somebody took it off.
-pub fn put_back(route: &mut Route, link: &Link, port: Port<'_>) -> Result<()> {
-    let name = link.host_name();
-    let (Some(index), Some(bridge)) = (route.index(&name)?, route.index(port.bridge)?) else { return Ok(()) };
-    let mut batch = join(link, &name, HostEnd { index, inside: 0, bridge }, port);
-    let settings = vec![InfoBridgePort::Isolated(port.isolated), InfoBridgePort::HairpinMode(port.hairpin)];
-    let step = format!("set up bridge port {name}");
-    batch.push(Manner::Plain, message::set_port(Which::Index(index), settings), step);
-    batch.push(Manner::Plain, message::get_link_at(index), format!("settle {name}"));
-    route.run(batch)
+/// Onto their bridges again, with all that belongs to the ports, when somebody took them off or the bridges down. Those
+/// that are gone are passed over. 60 µs a link.
+pub fn put_back(route: &mut Route, links: &[(&Link, Port<'_>)]) -> Result<()> {
+    for some in links.chunks(AT_ONCE) {
+        let mut batch = Batch::new();
+        for (link, port) in some {
+            let name = link.host_name();
+            let (Some(index), Some(bridge)) = (route.index(&name)?, route.index(port.bridge)?) else {
+                continue;
+            };
+            join(&mut batch, link, &name, HostEnd { index, inside: 0, bridge }, *port);
+            let settings =
+                vec![InfoBridgePort::Isolated(port.isolated), InfoBridgePort::HairpinMode(port.hairpin)];
+            let step = format!("set up bridge port {name}");
+            batch.push(Manner::Plain, message::set_port(Which::Index(index), settings), step);
+            batch.push(Manner::Plain, message::get_link_at(index), format!("settle {name}"));
+        }
+        route.run(batch)?;
+    }
+    Ok(())
+}
+
+/// What their bridges should know of these links, whose ports stand as they should. Nothing of it is announced to those
+/// who listen to links, which costs the kernel 30 µs a message with a thousand namespaces (netlink_broadcast_filtered).
+pub fn write_down(route: &mut Route, links: &[&Link]) -> Result<()> {
+    for some in links.chunks(AT_ONCE) {
+        let mut batch = Batch::new();
+        for link in some {
+            let (name, bridge) = (link.host_name(), link.kind.bridge());
+            let bridge = bridge.map(|(bridge, _)| route.index(bridge)).transpose()?.flatten();
+            let (Some(index), Some(bridge)) = (route.index(&name)?, bridge) else { continue };
+            known(&mut batch, link, &name, HostEnd { index, inside: 0, bridge });
+        }
+        route.run(batch)?;
+    }
+    Ok(())
 }
 
 /// The pair itself, and the mark in the same send: a crash cannot come between.
@@ -161,9 +192,8 @@ pub(super) fn name_taken(name: &IfName) -> Error {
 }
 
 /// Onto the bridge and up, then everything the bridge would otherwise have to learn or ask.
-fn join(link: &Link, name: &IfName, end: HostEnd, port: Port<'_>) -> Batch {
+fn join(batch: &mut Batch, link: &Link, name: &IfName, end: HostEnd, port: Port<'_>) {
     let which = Which::Index(end.index);
-    let mut batch = Batch::new();
     batch.push(
         Manner::Plain,
         message::set_link_up(which, [LinkAttribute::Controller(end.bridge)]),
@@ -177,13 +207,17 @@ fn join(link: &Link, name: &IfName, end: HostEnd, port: Port<'_>) -> Batch {
         settings.push(InfoBridgePort::HairpinMode(true));
     }
     batch.push(Manner::Plain, message::set_port(which, settings), format!("set up bridge port {name}"));
+    known(batch, link, name, end);
+}
+
+/// The MAC behind the port, and the addresses that have it.
+fn known(batch: &mut Batch, link: &Link, name: &IfName, end: HostEnd) {
     let entry = RouteNetlinkMessage::NewNeighbour(message::forwarding_entry(end.index, &link.mac));
     batch.push(Manner::Replace, entry, format!("write {} behind bridge port {name}", link.mac));
     for address in host_neighbours(link) {
         let entry = RouteNetlinkMessage::NewNeighbour(message::neighbour(end.bridge, address, &link.mac));
         batch.push(Manner::Replace, entry, format!("write down {address} as a neighbour of {name}'s bridge"));
     }
-    batch
 }
 
 fn host_neighbours(link: &Link) -> impl Iterator<Item = std::net::IpAddr> {

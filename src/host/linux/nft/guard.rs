@@ -23,6 +23,7 @@ const ARP: [u8; 2] = 0x0806u16.to_be_bytes();
 const IP6: [u8; 2] = 0x86ddu16.to_be_bytes();
 const UDP: [u8; 1] = [17];
 const ICMP6: [u8; 1] = [58];
+const SOLICITATION: [u8; 1] = [135];
 const ADVERTISEMENT: [u8; 1] = [136];
 const ICMP6_TYPES: Typeof = Typeof::Payload(&[14, 1]);
 
@@ -62,7 +63,10 @@ fn known(mark: u32) -> Vec<Rule> {
         right("four"),
         rule("six").is(L4PROTO, &ICMP6).goto("icmp6"),
         udp_from("six", 547).counted_drop(),
-        right("six"),
+        // Always so, where it can be told what the packet carries. A fragment whose headers do not reach that far is sent by
+        // nobody honest (RFC 7112), and behind it would be what the next rules stop.
+        rule("six").differs(L4PROTO, &ICMP6).mark(!mark, mark).accept(),
+        rule("six").counted_drop(),
         icmp6().listed(ICMP6_TYPE, &ROUTERS_ONLY, false).counted_drop(),
         icmp6().is(ICMP6_TYPE, &ADVERTISEMENT).not_within(&[IIFNAME, ND_TARGET], Set::Nd6).counted_drop(),
         right("icmp6"),
@@ -73,6 +77,7 @@ fn known(mark: u32) -> Vec<Rule> {
 fn odd() -> Vec<Rule> {
     // source port 68, destination port 67
     let dhcp_client = [0, 68, 0, 67];
+    let from_nowhere = || rule("odd").is(ETHER_TYPE, &IP6).is(IP6_SADDR, &[0; 16]).is(L4PROTO, &ICMP6);
     vec![
         rule("odd").not_within(&[IIFNAME, ETHER_SADDR], Set::Mac).counted_drop(),
         rule("odd").is(ETHER_TYPE, &ARP).is(ARP_SADDR_IP, &[0; 4]).accept(),
@@ -82,12 +87,12 @@ fn odd() -> Vec<Rule> {
             .is(L4PROTO, &UDP)
             .is(PORTS, &dhcp_client)
             .accept(),
-        rule("odd")
-            .is(ETHER_TYPE, &IP6)
-            .is(IP6_SADDR, &[0; 16])
-            .is(L4PROTO, &ICMP6)
-            .listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false)
-            .accept(),
+        // "Does anybody have this address?" stops whoever is about to take it: only for one's own.
+        from_nowhere()
+            .is(ICMP6_TYPE, &SOLICITATION)
+            .not_within(&[IIFNAME, ND_TARGET], Set::Nd6)
+            .counted_drop(),
+        from_nowhere().listed(ICMP6_TYPE, &WITHOUT_ADDRESS, false).accept(),
         rule("odd").counted_drop(),
     ]
 }

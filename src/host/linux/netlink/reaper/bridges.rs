@@ -13,7 +13,7 @@ use super::super::{
     socket::{Route, explain},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     model::{Id, IfName},
 };
 use netlink_packet_route::{
@@ -94,8 +94,11 @@ impl Bridges {
             }
         };
         let thread = thread::Builder::new().name("bridges".to_owned()).stack_size(128 << 10).spawn(work);
-        thread.map_err(|error| Error::os("start the thread that deletes bridges", &error))?;
-        state.working = true;
+        match thread {
+            Ok(_) => state.working = true,
+            // It is out of everybody's way; the next removal tries again, and so does the end.
+            Err(error) => tracing::warn!(%error, "bridges of removed networks are deleted later"),
+        }
         Ok(())
     }
 

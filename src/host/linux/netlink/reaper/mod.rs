@@ -35,7 +35,7 @@ use std::{
 
 /// Most links in one deletion.
 const AT_ONCE: usize = 16;
-/// Threads that wait out grace periods of 20 ms, each started when all others do: at one detach every 1.3 ms none waits for
+/// Threads that wait out grace periods of 20 ms, each but the first started when all others do: at one detach every 1.3 ms none waits for
 /// a thread.
 const DIGGERS: usize = 16;
 /// A burial that takes longer is reported as failed.
@@ -97,6 +97,8 @@ impl Reaper {
         bridges.take_over(left.map(|link| link.name).collect())?;
         let reaper = Reaper { instance, shared: shared.clone(), bridges };
         spawn("pontoon-gone", move || hear::listen(&shared, &ear))?;
+        // One is always there: a sandbox has to go also when the system starts no more threads.
+        reaper.dig(&mut reaper.shared.state.lock())?;
         Ok(reaper)
     }
 

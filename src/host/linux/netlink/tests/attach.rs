@@ -98,7 +98,7 @@ fn inside_and_outside_look_as_wanted() {
         assert!(neighbours.contains("10.9.1.2 lladdr 02:42:0a:09:01:02 PERMANENT"), "{neighbours}");
         assert!(
             run("bridge fdb show br br-test")
-                .contains("02:42:0a:09:01:02 dev pt000003e90000 master br-test static")
+                .contains("02:42:0a:09:01:02 dev pt000003e90000 extern_learn master br-test")
         );
 
         let (seen, defaults) = home
