@@ -12,17 +12,40 @@ ours="-d pontoon --ipam-driver pontoon"
 docker() { timeout 60 docker "$@"; }
 
 main() {
+    dockerd_first
     start_dockerd
     make_image
     networks
     containers
     connected
     restarts
+    away
     volumes
     voting_app
     nothing_left
     stop_dockerd
     finish /run/dockerd.log
+}
+
+# dockerd sets the policy of FORWARD to DROP where nobody had switched forwarding on before it.
+dockerd_first() {
+    stop_daemon
+    echo 0 >/proc/sys/net/ipv4/ip_forward
+    launch_dockerd
+    check "dockerd starts first" soon docker version
+    check "its policy is DROP" sh -c "iptables -S FORWARD | grep -q -- '-P FORWARD DROP'"
+    start_daemon
+    ip netns add lan && ip link add lan0 type veth peer name eth0 netns lan
+    ip addr add 192.0.2.1/24 dev lan0 && ip link set lan0 up
+    ip -n lan addr add 192.0.2.2/24 dev eth0 && ip -n lan link set eth0 up && ip -n lan route add default via 192.0.2.1
+    check "a network of ours beside it" "$pontoon" network create beside
+    check "a sandbox there" "$pontoon" run -d --name there --network beside -p 8099:80 -- \
+        sh -c 'echo hello >/tmp/index.html; exec busybox httpd -f -p 80 -h /tmp'
+    check "the LAN reaches its port" soon ip netns exec lan curl -sf -m 2 -o /dev/null http://192.0.2.1:8099/index.html
+    check "it goes" "$pontoon" sandbox rm -f there
+    check "and its network" "$pontoon" network rm beside
+    ip link del lan0 && ip netns del lan
+    stop_dockerd
 }
 
 start_dockerd() {
@@ -123,6 +146,25 @@ connected() {
     check "disconnect again" docker network disconnect inner web
     check "one interface is left" same 1 on_bridges
     check "one seat is left" same 1 count "$pontoon" sandbox ls -q
+}
+
+# A container that is removed while Pontoon is away: dockerd asks its plugin again for a while.
+away() {
+    check "one that goes meanwhile" serve --name gone --network front -p 8082:80
+    check "it answers" soon greeted 127.0.0.1:8082
+    stop_daemon KILL
+    docker rm -f gone >/run/gone.log 2>&1 &
+    removal=$!
+    sleep 2
+    start_daemon
+    wait $removal
+    check "it is gone for dockerd" refused "No such object" docker inspect gone
+    check "its port is closed" soon sh -c '! curl -s -m 1 http://127.0.0.1:8082/'
+    check "no seat is left" soon same 0 count "$pontoon" sandbox ls -q
+    check "no interface" same 0 on_bridges
+    check "its address and port are free" serve --name gone --network front -p 8082:80
+    check "it answers again" soon greeted 127.0.0.1:8082
+    check "gone goes" docker rm -f gone
 }
 
 works() { # AFTER
