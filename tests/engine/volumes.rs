@@ -55,13 +55,13 @@ fn a_power_cut_gives_no_volume_the_files_of_a_removed_one() {
         let mut world = World::new();
         let begun = world.start_dying(Some(steps)).is_ok();
         let turns = ["Create", "Remove", "Create", "Remove"];
-        let names = ["a", "b"];
+        let names = ["data", "more"];
         let all = names.iter().flat_map(|name| turns.iter().map(move |turn| (name, turn)));
         let done = begun
             && all
                 .map(|(name, turn)| world.call(&format!("Volume.{turn}"), json!({ "name": name })))
                 .all(|r| r.is_ok())
-            && world.call("Volume.Create", json!({"name": "a"})).is_ok();
+            && world.call("Volume.Create", json!({"name": "data"})).is_ok();
         if !done {
             deaths += 1;
         }
