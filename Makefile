@@ -35,9 +35,9 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 	$(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test
 	$(ROOT) examples/run-tests.sh $(DEBUG)
 
-soak: ## Ten minutes of kills, drift and floods under load, as root (SOAK_KILLS=, SOAK_SECONDS=, SOAK_SEED=)
+soak: ## 500 kills, drift, floods and races under load, about ten minutes, as root (SOAK_KILLS=, SOAK_SECONDS=, SOAK_SEED=)
 	@.ci/packages test
-	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-600} SOAK_DRIFT=1 \
+	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_DRIFT=1 \
 	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
 
 fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
