@@ -80,7 +80,7 @@ impl LocalVolumes {
     pub fn open(root: &Path) -> Result<Self> {
         let layout = Arc::new(Layout::open(root)?);
         let old = layout.clone();
-        let late = !in_background("empty-trash", move || old.empty_trash(Watch::none()).map(drop));
+        let late = !in_background("empty-trash", LEFT, move || old.empty_trash(Watch::none()).map(drop));
         Ok(LocalVolumes { layout, late: AtomicBool::new(late) })
     }
 }
@@ -89,11 +89,18 @@ fn as_item(volume: &Volume) -> VolumeMount {
     VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() }
 }
 
-/// False: there is no thread for it now. What was removed is out of everybody's way already, so that is no failure.
-fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> bool {
+const LEFT: &str = "what was removed could not be deleted altogether";
+
+/// In a thread of its own; `otherwise` is what a failure means. False: there is no thread for it now. What was removed is out
+/// of everybody's way already, so that is no failure.
+fn in_background(
+    name: &str,
+    otherwise: &'static str,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+) -> bool {
     let told = move || {
         if let Err(error) = work() {
-            tracing::warn!(%error, "what was removed could not be deleted altogether");
+            tracing::warn!(%error, "{otherwise}");
         }
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(told);
@@ -105,17 +112,33 @@ fn in_background(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static)
 
 impl Volumes for LocalVolumes {
     fn create(&self, volume: &Volume) -> Result<()> {
-        self.layout.create(&volume.name)
+        if self.layout.data(&volume.name).is_ok() {
+            return Ok(());
+        }
+        self.layout.create(&volume.name)?;
+        // Its promise is durable already, and every start makes what is missing of the directories.
+        let (layout, name) = (self.layout.clone(), volume.name.clone());
+        let begun =
+            in_background("sync-volume", "a new volume's directories are not durable yet", move || {
+                match layout.sync(&name) {
+                    Err(error) if error.kind == crate::error::Kind::NotFound => Ok(()),
+                    synced => synced,
+                }
+            });
+        if begun { Ok(()) } else { self.layout.sync(&volume.name) }
     }
     fn remove(&self, name: &Name) -> Result<()> {
         let Some(trashed) = self.layout.remove(name)? else { return Ok(()) };
         let (layout, all) = (self.layout.clone(), self.late.load(Relaxed));
-        let begun = in_background("delete-volume", move || {
+        let begun = in_background("delete-volume", LEFT, move || {
             let (one, none) = (layout.delete(&trashed, Watch::none()), Watch::none());
             one.and_then(|tally| if all { layout.empty_trash(none) } else { Ok(tally) }).map(drop)
         });
         self.late.store(!begun, Relaxed);
         Ok(())
+    }
+    fn sync_removed(&self) -> Result<()> {
+        self.layout.sync_removed()
     }
     fn mount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::mount(self, &as_item(volume))

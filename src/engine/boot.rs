@@ -1,7 +1,7 @@
 //! Start and stop. At start promises are read, the kernel is observed, and the difference is applied: by the same
 //! code as every call. Running sandboxes notice nothing. At the end, with no sandbox left, the kernel is left as found.
 use super::{
-    change::{self, Change, files_gone},
+    change::{self, Change},
     decide::event,
     network::predefined,
     repair::reconcile,
@@ -48,6 +48,7 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
         removed.into_iter().partition(|name| writer.state.view.volumes.contains_key(name));
     if !again.is_empty() {
         again.iter().for_each(|name| finish_removal(writer, name));
+        writer.end_notes()?;
         writer.promises.withdraw(Vec::new())?;
     }
     let old = super::volume::forget_old_mounts(&writer.state, &boot);
@@ -64,6 +65,9 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
         writer.promises.owe(this_boot(&boot)?);
     }
     gone.iter().map(|volume| &volume.name).chain(&removed).for_each(|name| finish_removal(writer, name));
+    if let Err(error) = writer.end_notes() {
+        tracing::error!(%error, "volumes that were removed are looked for again at the next start");
+    }
     for (sandbox, cause) in dead {
         let now = (writer.clock)();
         writer.events.publish(event(&now, "sandbox", "release", sandbox.id, &sandbox.name, &cause));
@@ -78,9 +82,8 @@ fn this_boot(boot: &str) -> Result<Write> {
 
 /// Takes the files of a volume away that is promised no more: a crash may have come between both.
 fn finish_removal(writer: &mut Writer, name: &Name) {
-    match writer.volumes.remove(name) {
-        Ok(()) => writer.promises.owe(files_gone(name)),
-        Err(error) => tracing::error!(volume = %name, %error, "it is removed, but its files are still there"),
+    if let Err(error) = writer.remove_files(name) {
+        tracing::error!(volume = %name, %error, "it is removed, but its files are still there");
     }
 }
 

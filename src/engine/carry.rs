@@ -189,7 +189,8 @@ impl Writer {
     fn carry(&mut self, ops: &[Op], changes: &[Change]) -> Result<Applied> {
         for volume in changes.iter().filter_map(volume_after) {
             // Removed in this very batch: a restart would take the new one's files for the old one's.
-            if self.promises.owes(&files_gone(&volume.name)) {
+            if self.removals.contains(&volume.name) || self.promises.owes(&files_gone(&volume.name)) {
+                self.end_notes()?;
                 self.promises.withdraw(Vec::new())?;
             }
             self.volumes.create(&volume)?;
@@ -202,8 +203,7 @@ impl Writer {
         let applied = if ops.is_empty() { Applied::default() } else { self.host.apply(ops)? };
         for change in changes {
             if let Change::Volume { before: Some(volume), after: None } = change {
-                self.volumes.remove(&volume.name)?;
-                self.promises.owe(files_gone(&volume.name));
+                self.remove_files(&volume.name)?;
             }
         }
         Ok(applied)
@@ -264,7 +264,7 @@ fn sandbox_removed(change: &Change) -> Option<Id> {
     }
 }
 
-fn volume_after(change: &Change) -> Option<Arc<Volume>> {
+pub(super) fn volume_after(change: &Change) -> Option<Arc<Volume>> {
     match change {
         Change::Volume { before: None, after: Some(volume) } => Some(volume.clone()),
         _ => None,

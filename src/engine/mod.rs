@@ -35,6 +35,7 @@ mod ports;
 mod promises;
 mod publish;
 mod query;
+mod removals;
 mod repair;
 mod reservation;
 mod reserved;
@@ -83,10 +84,13 @@ pub trait Resolvers: Send + Sync {
 
 /// Where volumes have their data.
 pub trait Volumes: Send + Sync {
-    /// Makes the directories of a volume; one that has them already is fine.
+    /// Makes the directories of a volume; one that has them already is fine. A power failure may take them while the volume
+    /// is new: the next start makes them again.
     fn create(&self, volume: &Volume) -> Result<()>;
-    /// Takes a volume's data away, at once and for good; one that is gone is fine.
+    /// Takes a volume's data away, at once; one that is gone is fine. Before `sync_removed` a power failure may bring it back.
     fn remove(&self, name: &Name) -> Result<()>;
+    /// What was removed so far is gone for good.
+    fn sync_removed(&self) -> Result<()>;
     /// Mounts a volume with mount options over its data; already mounted is fine. May take long (a dead NFS server).
     fn mount(&self, volume: &Volume) -> Result<()>;
     fn unmount(&self, volume: &Volume) -> Result<()>;

@@ -2,12 +2,15 @@
 use super::{
     Answer, Events, Published, Resolvers, Settings, Volumes,
     books::Books,
-    boot, change,
+    boot,
+    carry::volume_after,
+    change,
     decide::{Decision, State, World},
     ends::Ends,
     fights::Repairs,
     network, ports,
     promises::Promises,
+    removals::Removals,
     repair, reservation, sandbox, update,
     view::View,
     volume,
@@ -81,6 +84,7 @@ pub(super) struct Writer {
     /// Ends of sandboxes that could not be promised or carried out yet, and their causes: tried again and again.
     pub late: Vec<(Id, String)>,
     pub repairs: Repairs,
+    pub removals: Removals,
 }
 
 /// What a decision came from: given again, it may be decided otherwise.
@@ -114,6 +118,7 @@ pub(super) fn run(parts: Parts, ready: mpsc::Sender<Result<()>>) {
         ends: Ends::default(),
         late: Vec::new(),
         repairs: Repairs::default(),
+        removals: Removals::default(),
     };
     let started = boot::start(&mut writer, parts.contents);
     let failed = started.is_err();
@@ -172,9 +177,12 @@ impl Writer {
 
     /// Promises decisions together and carries them out. What has to be decided anew is, and comes back.
     fn settle(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
-        let changes = staged.iter().flat_map(|staged| &staged.decision.changes);
+        let changes = || staged.iter().flat_map(|staged| &staged.decision.changes);
         let mut anew = Vec::new();
-        match change::writes(changes) {
+        // The promise of a volume ends the note of the one that had its name.
+        let again = changes().filter_map(volume_after).any(|volume| self.removals.contains(&volume.name));
+        let noted = if again { self.end_notes() } else { Ok(()) };
+        match noted.and_then(|()| change::writes(changes())) {
             Ok(writes) => {
                 self.promises.ask(writes);
                 for Staged { origin, answer, .. } in self.carry_out(staged) {

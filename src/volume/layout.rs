@@ -5,6 +5,7 @@ use crate::host::linux::files::{self, Usage, Watch, resolve};
 use crate::model::{Name, volume};
 use rustix::fs;
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -44,8 +45,8 @@ impl Layout {
         self.path.join(name.as_str()).join(DATA)
     }
 
-    /// Makes the directories of `name`, durably: the volume's own 0701, its data 0755, both root's.
-    /// One that exists is taken as it is.
+    /// Makes the directories of `name`: the volume's own 0701, its data 0755, both root's. They are durable after
+    /// [`Layout::sync`]. One that exists is taken as it is.
     ///
     /// # Errors
     /// `Invalid` name (one character), `Exhausted`, ...
@@ -54,11 +55,18 @@ impl Layout {
         let failed = |e: Error| e.while_doing(format!("make the directory of volume {name}"));
         let own =
             resolve::make_dir(&self.volumes, OsStr::new(name.as_str()), 0o701, (0, 0)).map_err(failed)?;
-        let data = resolve::make_dir(&own, OsStr::new(DATA), 0o755, (0, 0)).map_err(failed)?;
-        for dir in [&data, &own, &self.volumes] {
-            fs::fsync(dir).map_err(|e| failed(Error::os("sync", &e.into())))?;
-        }
-        Ok(())
+        resolve::make_dir(&own, OsStr::new(DATA), 0o755, (0, 0)).map_err(failed).map(drop)
+    }
+
+    /// Makes the directories of `name` durable.
+    ///
+    /// # Errors
+    /// `NotFound` if it has been removed meanwhile; else as fsync(2) says.
+    pub fn sync(&self, name: &Name) -> Result<()> {
+        let failed = |e| Error::os(format!("sync the directory of volume {name}"), &io::Error::from(e));
+        let own = self.own(name)?;
+        // What is mounted over its data is not ours: the way there is enough.
+        [own.as_fd(), self.volumes.as_fd()].into_iter().try_for_each(fs::fsync).map_err(failed)
     }
 
     /// Whether the directory of `name` is there.

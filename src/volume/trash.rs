@@ -14,8 +14,8 @@ use std::os::unix::ffi::OsStrExt;
 pub struct Trashed(OsString);
 
 impl Layout {
-    /// Removes `name` at once and durably; its tree is deleted by [`Layout::delete`], which may take long.
-    /// A volume that is not there gives nothing.
+    /// Removes `name` at once; its tree is deleted by [`Layout::delete`], which may take long. It is durable after
+    /// [`Layout::sync_removed`]. A volume that is not there gives nothing.
     ///
     /// # Errors
     /// `Conflict` if its data is still mounted.
@@ -33,8 +33,15 @@ impl Layout {
             Err(Errno::NOENT) => return Ok(None),
             Err(e) => return Err(failed(e)),
         }
-        fs::fsync(&self.volumes).map_err(failed)?;
         Ok(Some(Trashed(trashed)))
+    }
+
+    /// Makes all removals so far durable.
+    ///
+    /// # Errors
+    /// As fsync(2) says.
+    pub fn sync_removed(&self) -> Result<()> {
+        fs::fsync(&self.volumes).map_err(|e| Error::os("sync the removal of volumes", &e.into()))
     }
 
     /// Deletes what [`Layout::remove`] took away; stopped, it is finished by the next [`Layout::empty_trash`].

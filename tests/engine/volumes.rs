@@ -27,6 +27,57 @@ fn named_ones_are_made_and_stay() {
     assert_eq!(count(&world), 0);
 }
 
+/// Removals are durable by their promise; their files are waited for together, or when a name comes again.
+#[test]
+fn removals_wait_for_the_disk_together() {
+    let world = World::new();
+    let syncs = || world.volumes.syncs.load(std::sync::atomic::Ordering::Relaxed);
+    let before = syncs();
+    for i in 0..40 {
+        let name = json!({"name": format!("v{i}")});
+        world.ok("Volume.Create", name.clone());
+        world.ok("Volume.Remove", name);
+    }
+    assert_eq!(syncs() - before, 1, "40 removals");
+    world.ok("Volume.Create", json!({"name": "other"}));
+    assert_eq!(syncs() - before, 1, "another name has nothing to wait for");
+    world.ok("Volume.Create", json!({"name": "v39"}));
+    assert_eq!(syncs() - before, 2, "this one's old files might come back");
+    converged(&world);
+}
+
+/// The power fails after any step of removing volumes and making them again. Old files may be back then, but no volume has
+/// them.
+#[test]
+fn a_power_cut_gives_no_volume_the_files_of_a_removed_one() {
+    let mut deaths = 0;
+    for steps in 0..100 {
+        let mut world = World::new();
+        let begun = world.start_dying(Some(steps)).is_ok();
+        let turns = ["Create", "Remove", "Create", "Remove"];
+        let names = ["data", "more"];
+        let all = names.iter().flat_map(|name| turns.iter().map(move |turn| (name, turn)));
+        let done = begun
+            && all
+                .map(|(name, turn)| world.call(&format!("Volume.{turn}"), json!({ "name": name })))
+                .all(|r| r.is_ok())
+            && world.call("Volume.Create", json!({"name": "data"})).is_ok();
+        if !done {
+            deaths += 1;
+        }
+        world.kill();
+        world.volumes.cut_power();
+        world.reboot();
+        let back = world.volumes.back.lock().clone();
+        assert!(back.is_empty(), "after {steps} steps a start left the old files of {back:?}");
+        converged(&world);
+        if done {
+            break;
+        }
+    }
+    assert!((10..99).contains(&deaths), "{deaths} deaths");
+}
+
 #[test]
 fn anonymous_ones_go_if_asked_to() {
     for (auto_remove, volumes, left) in [(false, false, 1), (false, true, 0), (true, false, 0)] {

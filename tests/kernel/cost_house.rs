@@ -49,6 +49,26 @@ fn a_network_costs_the_same_beside_150_others() {
     });
 }
 
+/// What the caller of a volume waits for: one write of the ledger, and nothing else of the disk.
+#[test]
+fn a_volume_waits_for_the_disk_once() {
+    need(&["strace"]);
+    world(|w| {
+        for i in 0..3 {
+            w.call("Volume.Create", json!({"name": format!("v{i}")}));
+        }
+        let strace = Strace::of(&thread(w, "engine"), &["-e", "trace=fsync,fdatasync,renameat2,mkdirat"]);
+        for i in 0..3 {
+            w.call("Volume.Remove", json!({"name": format!("v{i}")}));
+            w.call("Volume.Create", json!({"name": format!("w{i}")}));
+        }
+        let log = strace.log();
+        let count = |call: &str| log.lines().filter(|line| line.starts_with(call)).count();
+        assert_eq!((count("renameat2("), count("mkdirat(")), (3, 6), "strace saw the work: {log}");
+        assert!(count("fdatasync(") <= 6 && count("fsync(") == 0, "{log}");
+    });
+}
+
 /// Messages to netlink that a start sends.
 fn start_cost(w: &World) -> usize {
     let log = "/run/strace-start";

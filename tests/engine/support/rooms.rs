@@ -14,7 +14,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Sockets that are being served, by sandbox; they end with the daemon.
@@ -50,13 +53,32 @@ impl Resolvers for FakeResolvers {
 pub struct FakeVolumes {
     pub kernel: Kernel,
     pub directories: Arc<Mutex<BTreeSet<Name>>>,
+    /// How often it was waited for the disk.
+    pub syncs: Arc<AtomicU64>,
+    /// Removed, but not yet on the disk.
+    unsynced: Arc<Mutex<BTreeSet<Name>>>,
+    /// Old files that a power cut has brought back.
+    pub back: Arc<Mutex<BTreeSet<Name>>>,
     /// Host directories that bind mounts find.
     pub sources: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl FakeVolumes {
     pub fn over(kernel: &Kernel) -> Self {
-        FakeVolumes { kernel: kernel.clone(), directories: Arc::default(), sources: Arc::default() }
+        FakeVolumes {
+            kernel: kernel.clone(),
+            directories: Arc::default(),
+            syncs: Arc::default(),
+            unsynced: Arc::default(),
+            back: Arc::default(),
+            sources: Arc::default(),
+        }
+    }
+    /// What was not waited for is undone; in a directory later changes are lost with earlier ones.
+    pub fn cut_power(&self) {
+        let names = std::mem::take(&mut *self.unsynced.lock());
+        self.directories.lock().extend(names.iter().cloned());
+        self.back.lock().extend(names);
     }
     fn is_mounted(&self, name: &Name) -> bool {
         let named = |item: &Item| matches!(item, Item::VolumeMount(VolumeMount { volume, .. }) if volume == name.as_str());
@@ -77,10 +99,19 @@ impl Volumes for FakeVolumes {
         match self.is_mounted(name) {
             true => Err(Error::conflict(format!("volume {name} is mounted: Device or resource busy"))),
             false => {
-                self.directories.lock().remove(name);
+                if self.directories.lock().remove(name) {
+                    self.unsynced.lock().insert(name.clone());
+                }
+                self.back.lock().remove(name);
                 Ok(())
             }
         }
+    }
+    fn sync_removed(&self) -> Result<()> {
+        self.kernel.step()?;
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.unsynced.lock().clear();
+        Ok(())
     }
     fn mount(&self, _: &Volume) -> Result<()> {
         Ok(())
