@@ -38,6 +38,7 @@ pub fn rows(add: Add<'_>) {
         let times: Vec<f64> = (0..rounds).map(|n| one(&ours, &repairs, &command(n))).collect();
         add(Row::new("drift", format!("{what}, with 1,000 sandboxes"), Unit::Time)
             .ours(&times)
+            .note("after the end of the command; 0: before it")
             .hold(Target::Value(BOUND)));
     };
     row("the ruleset flushed, right again", ROUNDS, &|n| format!("{} flush ruleset", nft(n)));
