@@ -1,6 +1,6 @@
 //! What both engines are given: two networks and an internal one, a sandbox in each, published ports, services of the
 //! host, and neighbours who send everything to the host, 127.0.0.0/8 included.
-use crate::world::{Echo, Place, World};
+use crate::world::{Echo, Place, World, tool::soon};
 use serde_json::{Value, json};
 
 pub struct Seat {
@@ -46,6 +46,11 @@ impl Ground {
             servers.push(Echo::serve(place, name, port));
         }
         let [four, six] = &self.gateway;
+        soon(
+            10_000,
+            "the gateway's address is nobody else's (RFC 4862), so that one can listen there",
+            || self.host.run("ip", &["-6", "addr", "show", "to", six, "tentative"]).trim().is_empty(),
+        );
         for (name, address) in [
             ("gateway", format!("{four}:7001")),
             ("gateway", format!("[{six}]:7001")),
