@@ -1,7 +1,8 @@
 //! Doorways over HTTP on one unix socket. They translate and answer; they hold no state and decide nothing.
 //!
-//! `serve` accepts (`crowd` bounds how many and how much, `patient` how long), `native` speaks `POST /Network.Create` and its kin, `docker` the Engine API of Docker, `plugin` Docker's
-//! plugin protocol, `call` carries commands to the engine, `metrics` counts.
+//! `serve` accepts (`crowd` bounds how many and how much, `patient` how long), `native` speaks `POST /Network.Create` and
+//! its kin, `docker` the Engine API of Docker, `plugin` Docker's plugin protocol; `call` carries commands to the engine,
+//! `aside` those that are slow, `metrics` counts.
 mod aside;
 mod call;
 mod crowd;

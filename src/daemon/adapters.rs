@@ -91,8 +91,8 @@ fn as_item(volume: &Volume) -> VolumeMount {
 
 const LEFT: &str = "what was removed could not be deleted altogether";
 
-/// In a thread of its own; `otherwise` is what a failure means. False: there is no thread for it now. What was removed is out
-/// of everybody's way already, so that is no failure.
+/// In a thread of its own; `otherwise` is what a failure means. False: there is no thread for it now. What was removed is
+/// out of everybody's way already, so that is no failure: it is deleted with the next removal, or at the next start.
 fn in_background(
     name: &str,
     otherwise: &'static str,
@@ -105,7 +105,7 @@ fn in_background(
     };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(told);
     if let Err(error) = &thread {
-        tracing::warn!(%error, "what was removed is deleted with the next removal, or at the next start");
+        tracing::warn!(%error, thread = name, "there is no thread for it now");
     }
     thread.is_ok()
 }
@@ -159,10 +159,7 @@ impl Volumes for LocalVolumes {
         }
     }
     fn usage(&self, name: &Name, go_on: &dyn Fn() -> bool) -> Result<u64> {
-        let watch = crate::host::linux::files::Watch {
-            stop: &|| !go_on(),
-            ..crate::host::linux::files::Watch::none()
-        };
+        let watch = Watch { stop: &|| !go_on(), ..Watch::none() };
         self.layout.usage(name, watch).map(|usage| usage.bytes)
     }
 }

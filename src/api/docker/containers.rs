@@ -1,5 +1,5 @@
-//! Sandboxes as containers: list, inspect, rename, remove. A sandbox lives as long as its namespace, so every one is `running`;
-//! it never starts or stops anything.
+//! Sandboxes as containers: list, inspect, rename, remove. A sandbox lives as long as its namespace, so every one is
+//! `running`; it never starts or stops anything.
 use super::{asked::Asked, container_filter::Choice, container_show, wire};
 use crate::{
     api::{Doorways, reply::Answer},

@@ -19,8 +19,8 @@ pub struct Claim {
 /// Claims `instance` by an abstract socket (unix(7)), which belongs to the network namespace, as links and tables do.
 ///
 /// # Errors
-/// `Conflict`: another daemon has it, and its process is named. A socket of that name by another user is no daemon, and is passed over with a
-/// warning: nobody else may keep us from starting.
+/// `Conflict`: another daemon has it, and its process is named. A socket of that name by another user is no daemon, and is
+/// passed over with a warning: nobody else may keep us from starting.
 pub fn claim(instance: &str) -> Result<Claim> {
     let failed = |error: std::io::Error| Error::os(format!("claim the instance {instance}"), &error);
     let address = SocketAddr::from_abstract_name(format!("pontoon/instance/{instance}")).map_err(failed)?;

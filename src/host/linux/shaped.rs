@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     model::{
         Id,
-        kernel::{host_end, queue},
+        kernel::{Bucket, host_end, queue},
     },
 };
 
@@ -22,6 +22,6 @@ pub fn look(endpoint: &Id) -> Result<Shaped> {
     let buckets = shape::buckets(&mut route)?;
     let through = route.index(&queue(endpoint))?;
     let (ingress, egress) = shape::look(&mut route, &buckets, end, through)?;
-    let rate = |bucket: Option<crate::model::kernel::Bucket>| bucket.map(|bucket| bucket.rate);
+    let rate = |bucket: Option<Bucket>| bucket.map(|bucket| bucket.rate);
     Ok(Shaped { ingress: rate(ingress), egress: rate(egress) })
 }

@@ -1,6 +1,7 @@
 //! The constant table `bridge pontoon`: who a sandbox may claim to be. It knows nothing of networks or ports.
 //!
-//! reference/nft-layout.md section 3; in nft's words `layout/bridge.nft`, against which it is tested. One difference: a
+//! reference/nft-layout.md section 3; in nft's words `layout/bridge.nft`, against which it is tested. Differences: fragments
+//! that hide what they carry are dropped; an address that somebody is about to take is asked for by its owner only; and a
 //! packet whose sender was found right bears the mark from here to `inet raw`, which then need not ask the routing table
 //! whether that sender lives behind this bridge. Only we can have set it: the kernel clears marks between namespaces.
 use super::{
