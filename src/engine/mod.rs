@@ -48,6 +48,7 @@ mod volume;
 mod writer;
 
 pub use decide::{Settings, event, random_id};
+pub use endpoint::HAS_SEAT;
 pub use events::Events;
 pub use housekeeping::Progress;
 pub use view::View;
