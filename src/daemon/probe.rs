@@ -67,6 +67,9 @@ impl Probe for Inside {
                 .iter()
                 .map(|pool| (network.name.to_string(), network.device().cloned(), pool.subnet))
         });
-        doctor::findings(&self.instance, &subnets.collect::<Vec<_>>(), &self.resolv_conf, &self.root)
+        let subnets: Vec<_> = subnets.collect();
+        let mut findings = doctor::findings(&self.instance, &subnets, &self.resolv_conf, &self.root);
+        findings.push(super::ledger::finding(&self.root));
+        findings
     }
 }

@@ -11,6 +11,7 @@ mod clients;
 mod cost;
 mod cost_house;
 mod cost_waits;
+mod damaged;
 mod drift;
 mod exhausted;
 mod firewalls;

@@ -26,6 +26,7 @@ pub mod shaped;
 pub mod sysctl;
 mod tidy_up;
 pub mod traffic;
+pub mod trial;
 pub mod watch;
 
 pub use claim::{Claim, claim, lock_holder};
