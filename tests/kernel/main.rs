@@ -40,3 +40,4 @@ mod soak;
 mod spoofing;
 mod upstream;
 mod volumes;
+mod why;
