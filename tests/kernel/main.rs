@@ -41,3 +41,4 @@ mod soak;
 mod spoofing;
 mod upstream;
 mod volumes;
+mod why;

@@ -22,6 +22,7 @@ mod observe;
 pub mod privileges;
 mod process;
 pub mod prompt;
+pub mod reach;
 pub mod shaped;
 pub mod sysctl;
 mod tidy_up;
