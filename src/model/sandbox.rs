@@ -57,6 +57,10 @@ pub struct Sandbox {
     /// Anonymous volumes go with it.
     #[serde(default)]
     pub auto_remove: bool,
+    /// Of a handed one: what its runtime calls the namespace that the interface is in. Those that say the same are seats of
+    /// one container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// A process that cannot be mistaken for a later one with the same number: pid and start time
