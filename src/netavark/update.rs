@@ -23,8 +23,11 @@ pub fn update(config: Option<&Path>, network: &str, servers: &str) -> Result<()>
     let servers: Vec<IpAddr> =
         servers.split(',').filter(|text| !text.is_empty()).map(parse).collect::<Result<_>>()?;
     // It goes on past failures and tells the first.
-    let clients = place::for_update(config)?.into_iter();
-    clients.fold(Ok(()), |result, client| result.and(tell_all(&client, network, &servers)))
+    let mut result = Ok(());
+    for client in place::for_update(config)? {
+        result = result.and(tell_all(&client, network, &servers));
+    }
+    result
 }
 
 fn tell_all(client: &Client, network: &str, servers: &[IpAddr]) -> Result<()> {
@@ -35,7 +38,11 @@ fn tell_all(client: &Client, network: &str, servers: &[IpAddr]) -> Result<()> {
     };
     let members = filters("network", found.id.to_string());
     let sandboxes: Vec<SandboxInfo> = client.call(&Command::SandboxList(members))?;
-    sandboxes.iter().fold(Ok(()), |result, sandbox| result.and(tell(client, sandbox, found, servers)))
+    let mut result = Ok(());
+    for sandbox in &sandboxes {
+        result = result.and(tell(client, sandbox, found, servers));
+    }
+    result
 }
 
 fn filters(key: &str, value: String) -> Filters {
