@@ -116,6 +116,9 @@ impl Lookup for One {
     fn volume(&self, _: &str) -> Option<Arc<Volume>> {
         None
     }
+    fn siblings(&self, _: &Sandbox) -> Vec<Arc<Sandbox>> {
+        Vec::new()
+    }
 }
 
 /// As the ledger has it; what is not said has its default.

@@ -10,7 +10,7 @@ use pontoon::{
             reaper::Reaper,
             veth,
         },
-        nft::{Nft, install_resolver},
+        nft::{Nft, Redirect, install_resolver},
     },
     model::{
         Id, IfName, Mac, Proto, Subnet,
@@ -162,7 +162,7 @@ impl Hand<'_> {
             furnish(&visit).expect("the inside");
             let tcp = TcpListener::bind("127.0.0.11:40053").expect("a DNS socket");
             let udp = UdpSocket::bind("127.0.0.11:40053").expect("a DNS socket");
-            install_resolver(40_053).expect("the redirect");
+            install_resolver(Redirect { port: 40_053, by_network: false }).expect("the redirect");
             (udp, tcp)
         };
         let dns = self.home.enter(space.as_fd(), inside).expect("inside");

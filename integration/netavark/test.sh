@@ -43,6 +43,7 @@ check "nothing is left of it" soon nothing
 run -d --name one --network web:alias=www,ip=10.89.0.77,mac=02:00:00:00:00:77 -p 18080:80 -p 18090-18092:90-92/udp \
     --rootfs $root /bin/httpd -f -p 80 -h / >/run/one.log 2>&1
 run -d --name two --network dual,quiet,web --rootfs $root /bin/sleep 600 >/run/two.log 2>&1
+run -d --name three --network quiet,web --rootfs $root /bin/sleep 600 >/run/three.log 2>&1
 run -d --name out --rootfs $root /bin/sleep 600 >/run/out.log 2>&1
 check "a static address and MAC" says '02:00:00:00:00:77' in_it one ip link show eth0
 check "they are known to us by name" says '^one .*10.89.0.77' "$pontoon" sandbox ls
@@ -61,6 +62,20 @@ check "network connect" podman network connect quiet one
 check "the new neighbour is found" says '10.89.1.' in_it one nslookup two.quiet 127.0.0.11
 check "network disconnect" podman network disconnect quiet one
 check "names are answered still, as /etc/resolv.conf has it" says '10.89.0.2' in_it one nslookup two
+# Podman takes the server of a network that is left out of resolv.conf. Which network has eth0 is chance.
+check "one of two networks is left, and later the other: whichever has eth0" podman network disconnect quiet three
+check "its names are not found any more" sh -c "! timeout 60 podman --root /run/p/root --runroot /run/p/run --tmpdir /run/p/tmp \
+    --storage-driver vfs exec three /bin/nslookup two.quiet"
+check "those of the network that stays are, as /etc/resolv.conf has it" says '10.89.0.77' in_it three nslookup one
+check "by programs, and by alias" says hello in_it three busybox wget -qO - http://www/index.html
+check "it joins that network again, with an alias" podman network connect --alias again quiet three
+check "its neighbours find the alias" says '10.89.1.' in_it two nslookup again
+check "it finds both networks' names" says '10.89.1.' in_it three nslookup two.quiet
+check "the other one is left" podman network disconnect web three
+check "names of the one that stays" says '10.89.1.' in_it three nslookup two
+check "network reload of all" podman network reload -a
+check "names after it" says '10.89.1.' in_it three nslookup two
+check "the alias after it" says '10.89.1.' in_it two nslookup again
 check "network reload" podman network reload one
 check "the port is back" soon greeted 127.0.0.1:18080
 check "restart" podman restart -t 0 one

@@ -122,7 +122,7 @@ fn dns(all: &Section<'_>, runtime: &Section<'_>) -> Outcome<Dns> {
         servers: at.parse_list(servers)?,
         search: owned(at.texts(search)?),
         options: owned(at.texts("options")?),
-        local: Vec::new(),
+        ..Dns::default()
     })
 }
 

@@ -154,6 +154,7 @@ pub fn sandbox_info(view: &View, root: &Path, sandbox: &Sandbox, files: Option<F
         hosts: sandbox.hosts.clone(),
         labels: sandbox.labels.clone(),
         names: names::names(sandbox, &aliases),
+        container: sandbox.container.clone(),
         files,
     }
 }

@@ -68,6 +68,7 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
         labels: request.labels.clone(),
         process: None,
         auto_remove: request.auto_remove,
+        container: None,
     };
     changes.push(Change::Sandbox { before: None, after: Some(Arc::new(sandbox)) });
     let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));

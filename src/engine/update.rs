@@ -1,5 +1,5 @@
-//! Deciding what of a sandbox changes while it runs: its name, whom its resolver asks, labels of its seats. The kernel has
-//! no part in it: the next question is answered from what is published.
+//! Deciding what of a sandbox changes while it runs: its name, whom its resolver asks, labels of its seats: the next question
+//! is answered from what is published, and the kernel has no part in it. And whose seat a handed one is.
 use super::{
     change::Change,
     decide::{Decision, State, World, event},
@@ -19,6 +19,9 @@ pub fn update(state: &mut State, world: &World<'_>, request: &SandboxUpdate) -> 
     if let Some(servers) = &request.dns_servers {
         may_ask(&before)?;
         after.dns.servers.clone_from(servers);
+    }
+    if let Some(container) = &request.container {
+        after.container = Some(container_of(&before, container)?);
     }
     for (network, labels) in &request.seat_labels {
         let network = state.view.find_network(network)?;
@@ -58,6 +61,20 @@ fn may_ask(sandbox: &Sandbox) -> Result<()> {
         Netns::Made(_) | Netns::Given { .. } => Ok(()),
         _ => Err(Error::invalid(format!(
             "sandbox {} has no resolver of ours: change its nameservers where it runs",
+            sandbox.name
+        ))),
+    }
+}
+
+/// A name that was checked, for a seat that was handed over.
+fn container_of(sandbox: &Sandbox, name: &str) -> Result<String> {
+    match sandbox.netns {
+        Netns::Handed if !name.is_empty() => Ok(name.to_owned()),
+        Netns::Handed => {
+            Err(Error::invalid(format!("sandbox {}: name the container it is a seat of", sandbox.name)))
+        }
+        _ => Err(Error::invalid(format!(
+            "sandbox {} is a container of its own: only what was handed over is a seat of another's",
             sandbox.name
         ))),
     }

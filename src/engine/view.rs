@@ -22,6 +22,8 @@ pub struct View {
     /// Which sandbox an endpoint is of: asked at each notice of a link.
     seats: HashTrieMapSync<Id, Id>,
     users: HashTrieMapSync<Name, HashTrieSetSync<Id>>,
+    /// Seats of one container that were handed over.
+    containers: HashTrieMapSync<String, HashTrieSetSync<Id>>,
 }
 
 impl Lookup for View {
@@ -30,6 +32,11 @@ impl Lookup for View {
     }
     fn volume(&self, name: &str) -> Option<Arc<Volume>> {
         self.volumes.get(name).cloned()
+    }
+    fn siblings(&self, sandbox: &Sandbox) -> Vec<Arc<Sandbox>> {
+        let all = sandbox.container.as_ref().and_then(|container| self.containers.get(container));
+        let others = all.into_iter().flat_map(HashTrieSetSync::iter).filter(|id| **id != sandbox.id);
+        others.filter_map(|id| self.sandboxes.get(id)).cloned().collect()
     }
 }
 
@@ -113,6 +120,9 @@ impl View {
         for volume in volumes_of(sandbox) {
             join(&mut self.users, &volume, sandbox.id);
         }
+        if let Some(container) = &sandbox.container {
+            join(&mut self.containers, container, sandbox.id);
+        }
     }
     pub(super) fn drop_sandbox(&mut self, sandbox: &Sandbox) {
         self.sandbox_names.remove_mut(&sandbox.name);
@@ -123,6 +133,9 @@ impl View {
         }
         for volume in volumes_of(sandbox) {
             part(&mut self.users, &volume, sandbox.id);
+        }
+        if let Some(container) = &sandbox.container {
+            part(&mut self.containers, container, sandbox.id);
         }
     }
 }

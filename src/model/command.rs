@@ -80,6 +80,7 @@ commands! {
     "System.Df" SystemDf(Nothing) -> super::reply::Df;
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
     "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
+    "System.Why" SystemWhy(super::why::Why) -> Vec<super::reply::Finding>;
     "System.Dump" SystemDump(Nothing) -> serde_json::Value;
     "System.Namespace" SystemNamespace(Namespace) -> super::reply::NamespaceInfo;
 }
@@ -294,6 +295,9 @@ pub struct SandboxUpdate {
     pub rename: Option<String>,
     /// Whom its resolver asks for names that are not ours; empty: the host's nameservers.
     pub dns_servers: Option<Vec<IpAddr>>,
+    /// Of a handed one: what its runtime calls the namespace that it moves the interface into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Labels of seats, by network, instead of those that they have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub seat_labels: BTreeMap<String, Map>,

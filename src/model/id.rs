@@ -13,6 +13,9 @@ impl Id {
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Id(bytes)
     }
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0
+    }
     /// First 12 hex digits.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()

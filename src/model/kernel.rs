@@ -198,6 +198,8 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resolver {
     pub sandbox: Id,
+    /// At an address for each network too (`sandbox::Dns::by_network`).
+    pub by_network: bool,
 }
 
 /// `host` none: every address, IPv4 and IPv6, one dual-stack socket. `targets`: where traffic that reaches the socket

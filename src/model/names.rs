@@ -7,7 +7,7 @@ mod written;
 
 pub use written::Written;
 
-use super::id::Id;
+use super::{id::Id, sandbox::Dns};
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -241,10 +241,10 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Servers to ask at `port`, without the resolver's own address: asking that would be a loop.
+/// Servers to ask at `port`, without the resolver's own addresses: asking those would be a loop.
 pub fn without_self(servers: impl IntoIterator<Item = IpAddr>, port: u16) -> Vec<SocketAddr> {
-    let own = IpAddr::from([127, 0, 0, 11]);
-    servers.into_iter().filter(|server| *server != own).map(|server| SocketAddr::new(server, port)).collect()
+    let others = servers.into_iter().filter(|server| !Dns::is_ours(*server));
+    others.map(|server| SocketAddr::new(server, port)).collect()
 }
 
 fn fold(name: &str) -> String {

@@ -164,6 +164,9 @@ pub struct SandboxInfo {
     pub labels: Map,
     /// Names by which its neighbours find it.
     pub names: Vec<String>,
+    /// Handed ones that say the same here are seats of one container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Contents for its /etc/resolv.conf and /etc/hosts (inspect only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,

@@ -57,6 +57,10 @@ pub struct Sandbox {
     /// Anonymous volumes go with it.
     #[serde(default)]
     pub auto_remove: bool,
+    /// Of a handed one: what its runtime calls the namespace that the interface is in. Those that say the same are seats of
+    /// one container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// A process that cannot be mistaken for a later one with the same number: pid and start time
@@ -77,6 +81,32 @@ pub struct Dns {
     /// Domains below which only we know names: what we do not know there does not exist.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<String>,
+    /// Served at an address for each network too (`Dns::address_in`), for a runtime that forgets a network's server when the
+    /// container leaves that network.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_network: bool,
+}
+
+impl Dns {
+    /// Where the daemon answers in every sandbox.
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+    /// 16 bits: where it answers too in a sandbox with `by_network`.
+    pub const BY_NETWORK: [u8; 2] = [127, 11];
+
+    /// That of one network: nearly never the same for two.
+    pub fn address_in(network: &Id) -> Ipv4Addr {
+        let [first, second] = Self::BY_NETWORK;
+        let [third, fourth, ..] = network.to_bytes();
+        Ipv4Addr::new(first, second, third, fourth)
+    }
+
+    /// Is this an address at which the daemon itself answers in sandboxes?
+    pub fn is_ours(address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => v4 == Self::ADDRESS || v4.octets().starts_with(&Self::BY_NETWORK),
+            IpAddr::V6(_) => false,
+        }
+    }
 }
 
 /// A route inside a sandbox besides its default ones.

@@ -2,13 +2,13 @@
 use super::{wire::Request, wish};
 use crate::{
     error::{Error, Result},
-    model::reply::{EndpointInfo, SandboxInfo},
+    model::{
+        reply::{EndpointInfo, SandboxInfo},
+        sandbox::Dns,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
-
-/// Where our names are served inside every sandbox.
-const RESOLVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 11));
 
 pub fn answer(request: &Request, sandbox: &SandboxInfo) -> Result<Value> {
     let mut answer = Map::new();
@@ -19,23 +19,24 @@ pub fn answer(request: &Request, sandbox: &SandboxInfo) -> Result<Value> {
             sandbox.networks.iter().find(|endpoint| endpoint.network_id == id).ok_or_else(|| {
                 Error::internal(format!("sandbox {} lost its seat in network {name} meanwhile", sandbox.name))
             })?;
-        let names = network.dns_enabled && tells_resolver(sandbox, endpoint);
+        let resolver = network.dns_enabled.then(|| resolver(sandbox, endpoint)).flatten();
         let servers = if network.dns_enabled { &[] } else { request.dns_servers.as_slice() };
-        answer.insert(name.clone(), block(endpoint, names, servers));
+        answer.insert(name.clone(), block(endpoint, resolver, servers));
     }
     Ok(Value::Object(answer))
 }
 
-/// Podman takes the server of a network that is left out of resolv.conf, whoever else named it too (4.3.1): one network
-/// names ours, that of the first interface, and the others come and go without a trace.
-fn tells_resolver(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> bool {
-    let named = |seat: &&EndpointInfo| seat.aliases.iter().any(|alias| alias.ends_with(wish::DOMAIN));
-    let order = |seat: &EndpointInfo| (seat.ifname.as_str().len(), seat.ifname.to_string());
-    sandbox.networks.iter().filter(named).all(|other| order(endpoint) <= order(other))
+/// Podman takes the server of a network that is left out of resolv.conf, whoever else named it too (4.3.1), so each network
+/// names another address of the one resolver.
+fn resolver(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> Option<IpAddr> {
+    match endpoint.ifname.as_str() {
+        "eth0" => Some(Dns::ADDRESS.into()),
+        _ => sandbox.dns.by_network.then(|| Dns::address_in(&endpoint.network_id).into()),
+    }
 }
 
 /// One network's status. Without names of ours the container asks whom it would have asked anyway.
-pub fn block(endpoint: &EndpointInfo, names: bool, servers: &[IpAddr]) -> Value {
+pub fn block(endpoint: &EndpointInfo, resolver: Option<IpAddr>, servers: &[IpAddr]) -> Value {
     let subnets = endpoint.addresses.iter().map(|cidr| {
         let same = |gateway: &&IpAddr| gateway.is_ipv6() == cidr.address.is_ipv6();
         match endpoint.gateways.iter().find(same) {
@@ -44,7 +45,10 @@ pub fn block(endpoint: &EndpointInfo, names: bool, servers: &[IpAddr]) -> Value 
         }
     });
     let interface = json!({ "mac_address": endpoint.mac, "subnets": subnets.collect::<Vec<_>>() });
-    let (servers, domains) = if names { (&[RESOLVER][..], &[wish::DOMAIN][..]) } else { (servers, &[][..]) };
+    let (servers, domains) = match &resolver {
+        Some(resolver) => (std::slice::from_ref(resolver), &[wish::DOMAIN][..]),
+        None => (servers, &[][..]),
+    };
     json!({
         "dns_search_domains": domains,
         "dns_server_ips": servers,

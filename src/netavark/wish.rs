@@ -46,7 +46,12 @@ pub fn sandbox(request: &Request, netns: &Path) -> Result<SandboxCreate> {
         networks: seats.collect::<Result<_>>()?,
         ports: ports.collect::<Result<_>>()?,
         hostname: request.container_hostname.clone().filter(|name| !name.is_empty()),
-        dns: Dns { servers: servers(request)?, local: vec![DOMAIN.to_owned()], ..Dns::default() },
+        dns: Dns {
+            servers: servers(request)?,
+            local: vec![DOMAIN.to_owned()],
+            by_network: true,
+            ..Dns::default()
+        },
         labels,
         ..SandboxCreate::default()
     })

@@ -1,7 +1,7 @@
 //! What published ports want of the kernel: held host ports and elements.
 use super::{Lookup, gateway, network::mode};
 use crate::model::{
-    Endpoint, Family, IfName, Network, Proto, Sandbox,
+    Endpoint, Family, Network, Proto, Sandbox,
     kernel::{Element, Hold, Item},
     options::GatewayMode,
     port::Port,
@@ -21,24 +21,31 @@ struct Way {
     routed: bool,
 }
 
-/// All items of the sandbox's published ports.
+/// All items of the sandbox's published ports, and those that its siblings' ports want because of it.
 pub fn items(sandbox: &Sandbox, lookup: &dyn Lookup) -> Vec<Item> {
+    let siblings = lookup.siblings(sandbox);
+    let mut items: Vec<Item> = Vec::new();
+    for sibling in siblings.iter().filter(|sibling| !sibling.ports.is_empty()) {
+        let published = gateway::ordered(sibling, lookup);
+        items.extend(twins(&published, &gateway::ordered(sandbox, lookup)).map(Item::Element));
+    }
     if sandbox.ports.is_empty() {
-        return Vec::new();
+        return items;
     }
     let seats = gateway::ordered(sandbox, lookup);
     let ways: Vec<Way> = [Family::V4, Family::V6]
         .iter()
         .filter_map(|f| gateway::choose(&seats, *f).and_then(|s| way(s, *f)))
         .collect();
-    let mut items = Vec::new();
     for port in &sandbox.ports {
         items.extend(elements(port, &ways).into_iter().map(Item::Element));
         if sandbox.holds_ports() {
             items.extend(holds(port, &ways));
         }
     }
-    items.extend(twins(&seats).into_iter().map(Item::Element));
+    for others in std::iter::once(sandbox).chain(siblings.iter().map(|sibling| &**sibling)) {
+        items.extend(twins(&seats, &gateway::ordered(others, lookup)).map(Item::Element));
+    }
     items
 }
 
@@ -104,15 +111,21 @@ fn holds(port: &Port, ways: &[Way]) -> Vec<Item> {
     (0..port.count).map(|i| Item::Hold(hold(i))).collect()
 }
 
-/// A sandbox in two networks answers a neighbour of the second one directly, past the NAT: one element each mends it.
-fn twins(seats: &[(&Endpoint, Arc<Network>)]) -> Vec<Element> {
+/// A container in two networks answers a neighbour of the second one directly, past the NAT: one element each mends it.
+/// `published`: the seats of which one has the ports; `seats`: those of the same container that are looked at, perhaps
+/// the same. Where each seat is a sandbox of its own, the element is wanted by both of its ends: whichever comes or goes
+/// brings it or takes it along.
+fn twins(
+    published: &[(&Endpoint, Arc<Network>)],
+    seats: &[(&Endpoint, Arc<Network>)],
+) -> impl Iterator<Item = Element> {
     let mut elements = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let Some((published, home)) = gateway::choose(seats, family) else { continue };
-        let Some(address) = published.address(family) else { continue };
+        let Some((seat, home)) = gateway::choose(published, family) else { continue };
+        let Some(address) = seat.address(family) else { continue };
         let others = seats.iter().filter(|(_, network)| network.id != home.id);
-        let devices: Vec<IfName> = others.filter_map(|(_, network)| network.device().cloned()).collect();
-        elements.extend(devices.into_iter().map(|device| Element::Twin(device, address)));
+        let devices = others.filter_map(|(_, network)| network.device().cloned());
+        elements.extend(devices.map(|device| Element::Twin(device, address)));
     }
-    elements
+    elements.into_iter()
 }

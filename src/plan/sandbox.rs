@@ -52,7 +52,8 @@ fn inside(sandbox: &Sandbox, lookup: &dyn Lookup, strict: bool) -> Vec<Item> {
     let routes = routes(sandbox, lookup);
     let leads_out = routes.v4.is_some() || routes.v6.is_some();
     let resolver = resolves(sandbox, lookup, strict);
-    let resolver = resolver.then_some(Item::Resolver(Resolver { sandbox: sandbox.id }));
+    let by_network = sandbox.dns.by_network;
+    let resolver = resolver.then_some(Item::Resolver(Resolver { sandbox: sandbox.id, by_network }));
     leads_out.then_some(Item::Routes(routes)).into_iter().chain(resolver).collect()
 }
 

@@ -100,6 +100,66 @@ fn ports_come_and_go_while_it_runs() {
     converged(&world);
 }
 
+fn twins(world: &World) -> Vec<String> {
+    let device = |item: &Item| match item {
+        Item::Element(Element::Twin(device, address)) => Some(format!("{device} {address}")),
+        _ => None,
+    };
+    world.kernel.items().iter().filter_map(device).collect()
+}
+
+/// A neighbour of its second network is answered past the NAT unless the kernel knows that both seats are one container's.
+#[test]
+fn seats_of_one_container_know_of_each_other() {
+    let mut world = world();
+    world.ok("Network.Create", json!({"name": "m", "pools": [{"subnet": "10.8.0.0/24"}], "options": {"com.docker.network.bridge.name": "brm"}}));
+    let seat = |world: &World, name: &str, network: &str| {
+        world.ok("Sandbox.Create", json!({"name": name, "handed": true, "networks": [{"network": network}]}));
+    };
+    let joins = |world: &World, name: &str, key: &str| {
+        world.ok("Sandbox.Update", json!({"name": name, "container": key}));
+    };
+    let publish = |world: &World, name: &str, ports: Value| {
+        world.ok("Sandbox.Publish", json!({"name": name, "ports": ports}));
+    };
+    let ports = json!([{"port": 80, "host_port": 8080}]);
+    seat(&world, "one", "n");
+    seat(&world, "two", "m");
+    seat(&world, "stranger", "m");
+    joins(&world, "one", "/run/netns/1");
+    publish(&world, "one", ports.clone());
+    joins(&world, "stranger", "/run/netns/2");
+    assert_eq!(twins(&world), [""; 0]);
+    joins(&world, "two", "/run/netns/1");
+    let wanted = [format!("brm {}", world.seat("one", "n").addresses[0].address)];
+    assert_eq!(twins(&world), wanted);
+    converged(&world);
+    world.restart();
+    assert_eq!(twins(&world), wanted);
+    converged(&world);
+    // The ports go and come, then the other seat does.
+    publish(&world, "one", json!([]));
+    assert_eq!(twins(&world), [""; 0]);
+    publish(&world, "one", ports.clone());
+    assert_eq!(twins(&world), wanted);
+    world.ok("Sandbox.Remove", json!({"name": "two"}));
+    assert_eq!(twins(&world), [""; 0]);
+    converged(&world);
+    seat(&world, "two", "m");
+    joins(&world, "two", "/run/netns/1");
+    assert_eq!(twins(&world), wanted);
+    // Started anew, in another namespace.
+    joins(&world, "two", "/run/netns/3");
+    assert_eq!(twins(&world), [""; 0]);
+    joins(&world, "two", "/run/netns/1");
+    world.ok("Sandbox.Remove", json!({"name": "one"}));
+    assert_eq!(twins(&world), [""; 0]);
+    converged(&world);
+    world.ok("Sandbox.Create", json!({"name": "own"}));
+    let refused = world.refused("Sandbox.Update", json!({"name": "own", "container": "x"}));
+    assert!(refused.contains("a container of its own"), "{refused}");
+}
+
 #[test]
 fn leased_addresses_stay_over_a_restart_and_end_with_the_namespace() {
     let mut world = world();

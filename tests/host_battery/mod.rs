@@ -149,7 +149,7 @@ fn found(ground: &mut Ground<'_>) {
 fn twice(ground: &mut Ground<'_>) {
     let mut scene = scene(ground);
     // Two that cannot be found by looking.
-    scene.push(Item::Resolver(Resolver { sandbox: id(9) }));
+    scene.push(Item::Resolver(Resolver { sandbox: id(9), by_network: true }));
     add(ground, &scene);
     add(ground, &elements());
     add(ground, &[namespace(ground, 9), hold(4_711)]);

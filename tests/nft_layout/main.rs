@@ -4,7 +4,7 @@
 mod read;
 
 use pontoon::{
-    host::linux::nft::{Nft, install_resolver},
+    host::linux::nft::{Nft, Redirect, install_resolver},
     model::kernel::Element,
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
@@ -62,7 +62,7 @@ fn load(path: &str) {
     // The script looks for the author of changes by this name.
     nix::sys::prctl::set_name(c"nft").expect("a name");
     if text.contains("table ip pontoon") {
-        return install_resolver(40_053).expect("the sandbox's table");
+        return install_resolver(Redirect { port: 40_053, by_network: false }).expect("the sandbox's table");
     }
     let elements: Vec<Element> = text.lines().flat_map(read::line).collect();
     let mut nft = Nft::open("default").expect("a socket");

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     model::{
         Command, Id, Mac, PortSpec, Proto, Reply,
-        command::{EndpointRequest, SandboxCreate, SandboxPublish, SandboxRemove, Which},
+        command::{EndpointRequest, SandboxCreate, SandboxPublish, SandboxRemove, SandboxUpdate, Which},
         kernel::handed_end,
         port::Port,
         reply::{EndpointInfo, SandboxInfo},
@@ -28,6 +28,7 @@ pub struct Body {
     network: String,
     #[serde(rename = "EndpointID")]
     endpoint: String,
+    sandbox_key: String,
     interface: Option<Interface>,
     options: Option<BTreeMap<String, Value>>,
 }
@@ -118,8 +119,14 @@ pub async fn oper_info(body: Body, doorways: &Doorways) -> Result<Value> {
     Ok(json!({ "Value": { MAC: seat.mac.to_string(), PORTS: bindings } }))
 }
 
-/// With a gateway, or without the service, dockerd adds no second interface on a bridge of its own.
+/// The key is that of the container's namespace, the same for all its seats, and another after each of its starts. With a
+/// gateway, or without the service, dockerd adds no second interface on a bridge of its own.
 pub async fn join(body: Body, doorways: &Doorways) -> Result<Value> {
+    if !body.sandbox_key.is_empty() {
+        let (name, container) = (body.endpoint.clone(), Some(body.sandbox_key));
+        let request = SandboxUpdate { name, container, ..SandboxUpdate::default() };
+        doorways.run(Command::SandboxUpdate(request)).await?;
+    }
     let seat = seat_of(&find(&body.endpoint, doorways).await?)?;
     let gateway = |v4: bool| {
         let gateway = seat.gateways.iter().find(|gateway| gateway.is_ipv4() == v4);

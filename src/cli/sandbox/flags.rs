@@ -92,7 +92,7 @@ impl SandboxFlags {
                 servers: servers.collect::<Result<_>>()?,
                 search: self.dns_search.clone(),
                 options: self.dns_option.clone(),
-                local: Vec::new(),
+                ..Dns::default()
             },
             hosts: self.hosts(client)?,
             labels: ask::labels(&self.label)?,

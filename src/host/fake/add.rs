@@ -175,7 +175,7 @@ impl Machine {
         let failed = |error: std::io::Error| Error::os("open the sandbox's DNS sockets", &error);
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-        self.daemon.resolvers.insert(wanted.sandbox, inode);
+        self.daemon.resolvers.insert(wanted.clone(), inode);
         applied.resolvers.push((wanted.sandbox, udp, tcp));
         Ok(())
     }

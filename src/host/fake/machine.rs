@@ -4,7 +4,7 @@ use crate::{
     host::{Done, Leaving, Sign},
     model::{
         Family, Id, IfName, Proto, Subnet,
-        kernel::{Bridge, Element, Hold, Key, Link, Namespace, Op, Route, Shaper, VolumeMount},
+        kernel::{Bridge, Element, Hold, Key, Link, Namespace, Op, Resolver, Route, Shaper, VolumeMount},
     },
 };
 use std::{
@@ -59,7 +59,7 @@ pub(super) struct Daemon {
     pub generation: u64,
     pub namespaces: BTreeMap<Id, (u64, Namespace)>,
     pub holds: HashMap<Key, Hold>,
-    pub resolvers: BTreeMap<Id, u64>,
+    pub resolvers: BTreeMap<Resolver, u64>,
     pub signs: BTreeMap<Id, Sign>,
     pub tell: Option<Arc<dyn Fn(Id) + Send + Sync>>,
 }

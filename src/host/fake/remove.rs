@@ -56,7 +56,7 @@ impl Machine {
             Item::Shaper(gone) => drop(self.shapers.remove(&gone.endpoint)),
             Item::Link(gone) => applied.leaving.extend(self.leaving_link(gone)),
             Item::Resolver(gone) => {
-                self.daemon.resolvers.remove(&gone.sandbox);
+                self.daemon.resolvers.remove(gone);
                 self.sweep();
             }
         }

@@ -13,7 +13,7 @@ impl Machine {
     /// All of it, for a judge: what is wanted stands here once everything is done, and nothing else.
     pub fn items(&self) -> Vec<Item> {
         let mut items = self.outside();
-        items.extend(self.daemon.resolvers.keys().map(|id| Item::Resolver(resolver(*id))));
+        items.extend(self.daemon.resolvers.keys().cloned().map(Item::Resolver));
         items.extend(self.forgotten(self.daemon.namespaces.values().map(|(_, n)| &n.path)));
         for (sandbox, (inode, _)) in &self.daemon.namespaces {
             let Some(inside) = self.namespaces.get(inode) else { continue };
@@ -81,8 +81,4 @@ fn as_seen(wire: &Wire) -> Link {
         (None, true) => Link { addresses: Vec::new(), neighbours: Vec::new(), ..wire.link.clone() },
         _ => wire.link.clone(),
     }
-}
-
-fn resolver(sandbox: Id) -> crate::model::kernel::Resolver {
-    crate::model::kernel::Resolver { sandbox }
 }

@@ -14,7 +14,7 @@ use crate::{
     host::{Applied, Leaving},
     model::{
         Family, Proto,
-        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Resolver, Shaper},
+        kernel::{Bridge, Element, Hold, Item, Link, Namespace, Op, Shaper},
     },
 };
 use std::{net::IpAddr, os::fd::AsFd};
@@ -95,7 +95,7 @@ fn visits(linux: &mut Linux, ops: &[Op], applied: &mut Applied) -> Result<()> {
             Op::Add(Item::Link(link)) if !mend::stands(linux, link)? => visits.link(link),
             Op::Add(Item::Routes(routes)) => visits.routes(None, routes),
             Op::Change(Item::Routes(before), Item::Routes(after)) => visits.routes(Some(before), after),
-            Op::Add(Item::Resolver(Resolver { sandbox })) => visits.resolver(*sandbox),
+            Op::Add(Item::Resolver(resolver)) => visits.resolver(resolver),
             _ => {}
         }
     }

@@ -8,25 +8,25 @@ use super::{
         parent,
         veth::{self, HostEnd, Port, settle},
     },
-    nft::install_resolver,
+    nft::{Redirect, install_resolver},
 };
 use crate::{
     error::{Error, Result},
     host::Applied,
     model::{
         Id,
-        kernel::{Link, LinkKind, Routes},
+        kernel::{Link, LinkKind, Resolver, Routes},
+        sandbox::Dns,
     },
 };
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket},
+    net::{SocketAddrV4, TcpListener, UdpSocket},
     os::fd::{AsFd, BorrowedFd},
 };
 
 /// Where the resolver's sockets wait inside a sandbox; another port if this one is taken there.
-const RESOLVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 const RESOLVER_PORT: u16 = 40_053;
 
 type DnsSockets = (UdpSocket, TcpListener);
@@ -43,12 +43,12 @@ pub struct Visits<'a> {
 struct Wanted<'a> {
     links: Vec<&'a Link>,
     routes: Option<(Option<&'a Routes>, &'a Routes)>,
-    resolver: bool,
+    resolver: Option<&'a Resolver>,
 }
 
 impl Wanted<'_> {
     fn is_resolver_alone(&self) -> bool {
-        self.resolver && self.links.is_empty() && self.routes.is_none()
+        self.resolver.is_some() && self.links.is_empty() && self.routes.is_none()
     }
 }
 
@@ -62,8 +62,8 @@ impl<'a> Visits<'a> {
     pub fn routes(&mut self, found: Option<&'a Routes>, wanted: &'a Routes) {
         self.inside.entry(wanted.sandbox).or_default().routes = Some((found, wanted));
     }
-    pub fn resolver(&mut self, sandbox: Id) {
-        self.inside.entry(sandbox).or_default().resolver = true;
+    pub fn resolver(&mut self, wanted: &'a Resolver) {
+        self.inside.entry(wanted.sandbox).or_default().resolver = Some(wanted);
     }
 }
 
@@ -82,9 +82,9 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
                 None => parent::attach(&mut linux.route, link, namespace.as_fd())?,
             }
         }
-        let adopted = wanted.resolver.then(|| linux.adopted.lock().remove(sandbox)).flatten();
+        let adopted = wanted.resolver.and_then(|_| linux.adopted.lock().remove(sandbox));
         let sockets = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..], adopted))??;
-        if wanted.resolver {
+        if wanted.resolver.is_some() {
             linux.resolving.insert(*sandbox);
         }
         applied.resolvers.extend(sockets.map(|(udp, tcp)| (*sandbox, udp, tcp)));
@@ -148,19 +148,16 @@ fn inside(wanted: &Wanted<'_>, ends: &[HostEnd], adopted: Option<DnsSockets>) ->
         LinkKind::Macvlan { .. } | LinkKind::Ipvlan { .. } => (*link, None),
     });
     let links: Vec<_> = links.collect();
-    let loopback = !links.is_empty() || wanted.resolver;
+    let loopback = !links.is_empty() || wanted.resolver.is_some();
     furnish(&Visit { loopback, links, routes: wanted.routes, ..Visit::default() })?;
-    match wanted.resolver {
-        true => resolver_sockets(adopted).map(Some),
-        false => Ok(None),
-    }
+    wanted.resolver.map(|resolver| resolver_sockets(resolver, adopted)).transpose()
 }
 
 /// Both sockets on one port, and the redirect from 127.0.0.11:53 to it.
-fn resolver_sockets(adopted: Option<DnsSockets>) -> Result<DnsSockets> {
+fn resolver_sockets(wanted: &Resolver, adopted: Option<DnsSockets>) -> Result<DnsSockets> {
     let open = |port: u16| -> io::Result<DnsSockets> {
-        let tcp = TcpListener::bind(SocketAddrV4::new(RESOLVER, port))?;
-        let udp = UdpSocket::bind(SocketAddrV4::new(RESOLVER, tcp.local_addr()?.port()))?;
+        let tcp = TcpListener::bind(SocketAddrV4::new(Dns::ADDRESS, port))?;
+        let udp = UdpSocket::bind(SocketAddrV4::new(Dns::ADDRESS, tcp.local_addr()?.port()))?;
         Ok((udp, tcp))
     };
     let sockets = adopted
@@ -168,6 +165,6 @@ fn resolver_sockets(adopted: Option<DnsSockets>) -> Result<DnsSockets> {
         .or_else(|_| (0..8).find_map(|_| open(0).ok()).ok_or_else(io::Error::last_os_error));
     let (udp, tcp) = sockets.map_err(|error| Error::os("open the sandbox's DNS sockets", &error))?;
     let port = tcp.local_addr().map_err(|error| Error::os("read the port of a DNS socket", &error))?.port();
-    install_resolver(port)?;
+    install_resolver(Redirect { port, by_network: wanted.by_network })?;
     Ok((udp, tcp))
 }

@@ -29,7 +29,7 @@ mod wire;
 
 pub use conntrack::Filter;
 pub use passage::{Gate, Passage};
-pub use resolver::{install_resolver, remove_resolver, resolver_port};
+pub use resolver::{Redirect, install_resolver, remove_resolver, resolver_found};
 pub use watch::{Notice, Touched, Watch};
 
 use crate::{

@@ -1,7 +1,11 @@
 //! The table `ip pontoon` inside a sandbox: 127.0.0.11:53 leads to the daemon's sockets on 127.0.0.11 and another
 //! port, without any connection tracking. It never reads or changes another table of the sandbox.
 //!
-//! reference/nft-layout.md section 4; in nft's words `layout/resolver.nft`, against which it is tested.
+//! With `by_network` 127.11.0.0/16 leads there too. A question that goes to one of these addresses becomes one that comes
+//! from it, so that the answer, on its way back, tells whom it has to seem to come from.
+//!
+//! reference/nft-layout.md section 4; in nft's words `layout/resolver.nft` and `layout/resolver-by-network.nft`, against
+//! which it is tested.
 use super::{
     abi::IPV4,
     batch::Batch,
@@ -11,23 +15,36 @@ use super::{
     socket::Socket,
     table::{INPUT, OUTPUT, Table, hooked},
 };
-use crate::error::Result;
+use crate::{error::Result, model::sandbox::Dns};
 
 const NAME: &str = "pontoon";
-const ADDRESS: [u8; 4] = [127, 0, 0, 11];
+const ADDRESS: [u8; 4] = Dns::ADDRESS.octets();
+/// Where a sandbox's questions come from when it asks an address of its own loopback.
+const ASKER: [u8; 4] = [127, 0, 0, 1];
+/// The first two bytes of where a question goes.
+const TO: Load = header(NETWORK, 16, 2);
 const DNS: [u8; 2] = 53u16.to_be_bytes();
 /// Protocol, and where its checksum stands in its header.
 const UDP: (u8, u32) = (17, 6);
 const TCP: (u8, u32) = (6, 16);
 
-/// Installs the redirect to `port` in the calling thread's network namespace, a sandbox's. 0.1 ms where there is none or the
+/// Where questions lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// Of the daemon's sockets.
+    pub port: u16,
+    /// Those at an address for each network too.
+    pub by_network: bool,
+}
+
+/// Installs the redirect in the calling thread's network namespace, a sandbox's. 0.1 ms where there is none or the
 /// right one, 15 ms where another is replaced.
-pub fn install_resolver(port: u16) -> Result<()> {
+pub fn install_resolver(wanted: Redirect) -> Result<()> {
     let mut socket = Socket::open()?;
     let mut batch = Batch::default();
-    let table = table(port);
+    let table = table(wanted);
     let there = match found(&mut socket)? {
-        Found::Leads(to) if to == port => return Ok(()),
+        Found::Leads(to) if to == wanted => return Ok(()),
         Found::Nothing => false,
         Found::Leads(_) | Found::Broken => true,
     };
@@ -55,18 +72,17 @@ pub fn remove_resolver() -> Result<impl Send + 'static> {
     }
     let mut batch = Batch::default();
     batch.start(&socket);
-    table(0).erase(&mut batch);
+    table(Redirect { port: 0, by_network: false }).erase(&mut batch);
     match batch.commit(&mut socket)? {
         Ok(()) => Ok(socket),
         Err(refused) => Err(refused.into_error("remove the DNS redirect of a sandbox".to_owned())),
     }
 }
 
-/// The port that the redirect in the calling thread's network namespace leads to; None if there is none of ours, or
-/// it is not whole.
-pub fn resolver_port() -> Result<Option<u16>> {
+/// The redirect in the calling thread's network namespace; None if there is none of ours, or it is not whole.
+pub fn resolver_found() -> Result<Option<Redirect>> {
     match found(&mut Socket::open()?)? {
-        Found::Leads(port) => Ok(Some(port)),
+        Found::Leads(to) => Ok(Some(to)),
         Found::Nothing | Found::Broken => Ok(None),
     }
 }
@@ -75,8 +91,7 @@ enum Found {
     Nothing,
     /// A table of that name which is not as this version builds it.
     Broken,
-    /// To this port.
-    Leads(u16),
+    Leads(Redirect),
 }
 
 /// Two questions: a daemon that starts asks them in every sandbox.
@@ -84,24 +99,26 @@ fn found(socket: &mut Socket) -> Result<Found> {
     let Some(notes) = table_notes(socket, IPV4, NAME)? else { return Ok(Found::Nothing) };
     let text = String::from_utf8_lossy(&notes);
     let port = text.trim_end_matches('\0').rsplit_once("port=").and_then(|(_, port)| port.parse().ok());
-    let Some(port) = port.filter(|port| notes == table_notes_of(*port)) else { return Ok(Found::Broken) };
-    match rules_of(socket, IPV4, NAME)? == Some(rules_by_chain(&table(port))) {
-        true => Ok(Found::Leads(port)),
+    let leads = port.map(|port| Redirect { port, by_network: text.contains(BY_NETWORK) });
+    let Some(leads) = leads.filter(|leads| notes == shape::table_notes(&comment(*leads))) else {
+        return Ok(Found::Broken);
+    };
+    match rules_of(socket, IPV4, NAME)? == Some(rules_by_chain(&table(leads))) {
+        true => Ok(Found::Leads(leads)),
         false => Ok(Found::Broken),
     }
 }
 
-fn table_notes_of(port: u16) -> Vec<u8> {
-    shape::table_notes(&comment(port))
+/// In the table's comment.
+const BY_NETWORK: &str = " by-network";
+
+fn comment(redirect: Redirect) -> String {
+    let more = if redirect.by_network { BY_NETWORK } else { "" };
+    format!("owner=pontoon layout=1{more} port={}", redirect.port)
 }
 
-fn comment(port: u16) -> String {
-    format!("owner=pontoon layout=1 port={port}")
-}
-
-fn table(port: u16) -> Table {
-    let comment = comment(port);
-    let port = port.to_be_bytes();
+fn table(redirect: Redirect) -> Table {
+    let port = redirect.port.to_be_bytes();
     let asked = |(protocol, checksum): (u8, u32)| {
         rule("input")
             .is(IP_DADDR, &ADDRESS)
@@ -116,12 +133,29 @@ fn table(port: u16) -> Table {
             .is(SPORT, &port)
             .rewrite(SPORT, &DNS, checksum)
     };
+    let mut rules = vec![asked(UDP), asked(TCP), answered(UDP), answered(TCP)];
+    if redirect.by_network {
+        rules.insert(0, question_by_network());
+        rules.push(answer_by_network());
+    }
     Table {
         family: IPV4,
         name: NAME.to_owned(),
-        comment,
+        comment: comment(redirect),
         chains: vec![hooked("input", "filter", INPUT, 0), hooked("output", "filter", OUTPUT, -300)],
         sets: &[],
-        rules: vec![asked(UDP), asked(TCP), answered(UDP), answered(TCP)],
+        rules,
     }
+}
+
+/// Before the rules that change ports, for either protocol.
+fn question_by_network() -> Rule {
+    let asked = rule("input").is(IP_SADDR, &ASKER).is(TO, &Dns::BY_NETWORK).is(DPORT, &DNS);
+    asked.readdress_by(IP_SADDR, IP_DADDR).readdress(IP_DADDR, &ADDRESS)
+}
+
+/// Behind them.
+fn answer_by_network() -> Rule {
+    let answered = rule("output").is(IP_SADDR, &ADDRESS).is(TO, &Dns::BY_NETWORK).is(SPORT, &DNS);
+    answered.readdress_by(IP_SADDR, IP_DADDR).readdress(IP_DADDR, &ASKER)
 }

@@ -152,6 +152,24 @@ impl Rule {
             w.be32(7, checksum);
         })
     }
+    /// Writes an address into the IPv4 header, and mends its checksum and the transport header's, which covers addresses.
+    pub fn readdress(self, what: Load, address: &[u8; 4]) -> Rule {
+        self.expression("immediate", |w| {
+            w.be32(1, register(0));
+            w.nest(2, |w| w.attr(abi::DATA_VALUE, address));
+        })
+        .write_address(what)
+    }
+    /// The same, with what stands elsewhere in the header.
+    pub fn readdress_by(self, what: Load, other: Load) -> Rule {
+        self.load(other, 0).write_address(what)
+    }
+    fn write_address(self, what: Load) -> Rule {
+        let Load(Source::Payload(base, offset), width) = what else { return self };
+        self.expression("payload", |w| {
+            pairs(w, &[(5, register(0)), (2, base), (3, offset), (4, width), (6, 1), (7, 10), (8, 1)]);
+        })
+    }
 
     pub fn counted_drop(self) -> Rule {
         self.expression("counter", |_| {}).verdict(abi::DROP, None)

@@ -4,6 +4,7 @@ use super::*;
 const INET: &str = include_str!("../layout/inet.nft");
 const BRIDGE: &str = include_str!("../layout/bridge.nft");
 const RESOLVER: &str = include_str!("../layout/resolver.nft");
+const RESOLVER_BY_NETWORK: &str = include_str!("../layout/resolver-by-network.nft");
 
 /// What nft says of the namespace's ruleset: its text, and the compiled rules behind it.
 fn said() -> (String, String) {
@@ -62,9 +63,14 @@ fn host_tables_are_those_of_the_text() {
     );
 }
 
+fn to(port: u16, by_network: bool) -> Redirect {
+    Redirect { port, by_network }
+}
+
 #[test]
 fn resolver_table_is_that_of_the_text() {
-    same(true, || install_resolver(40053).unwrap(), || nft_load(RESOLVER));
+    same(true, || install_resolver(to(40053, false)).unwrap(), || nft_load(RESOLVER));
+    same(true, || install_resolver(to(40053, true)).unwrap(), || nft_load(RESOLVER_BY_NETWORK));
 }
 
 #[test]
@@ -85,13 +91,13 @@ fn a_listing_loads_again() {
 #[test]
 fn the_resolver_is_replaced() {
     in_namespace(|| {
-        assert_eq!(resolver_port().unwrap(), None);
-        install_resolver(1).unwrap();
-        assert_eq!(resolver_port().unwrap(), Some(1));
-        install_resolver(2).unwrap();
-        assert_eq!(resolver_port().unwrap(), Some(2));
+        assert_eq!(resolver_found().unwrap(), None);
+        for wanted in [to(1, false), to(2, false), to(2, true)] {
+            install_resolver(wanted).unwrap();
+            assert_eq!(resolver_found().unwrap(), Some(wanted));
+        }
         assert!(!run("nft list ruleset").contains("dport set 1\n"));
         run("nft flush chain ip pontoon output");
-        assert_eq!(resolver_port().unwrap(), None);
+        assert_eq!(resolver_found().unwrap(), None);
     });
 }
