@@ -179,25 +179,23 @@ fn what_began_without_rules_is_judged_again() {
 fn the_lasting_table_ends_with_the_daemon() {
     need(&["ip", "nft"]);
     world(|w| {
-        let lasting = || -> Vec<String> {
-            let all = w.host.run("nft", &["list", "tables"]);
-            all.lines().filter(|line| line.contains("pontoon.nat")).map(str::to_owned).collect()
-        };
-        let [table] = lasting().try_into().expect("one table");
+        let lasting =
+            || w.host.run("nft", &["list", "tables"]).lines().any(|line| line == "table inet pontoon.nat");
+        assert!(lasting());
         let text = w.host.run("nft", &["list", "table", "inet", "pontoon.nat"]);
         assert!(text.contains("open connections survive a flush") && text.contains("flags owner"), "{text}");
         w.host.run("nft", &["flush", "ruleset"]);
         assert!(!w.host.try_run("nft", &["delete", "table", "inet", "pontoon.nat"]).0, "it is ours alone");
-        assert_eq!(lasting(), [table.clone()], "a flush passes over it");
+        assert!(lasting(), "a flush passes over it");
         w.daemon.kill();
-        assert_eq!(lasting(), [String::new(); 0], "it has gone with its socket");
+        assert!(!lasting(), "it has gone with its socket");
         w.daemon.again();
-        assert_eq!(lasting(), [table.clone()]);
+        assert!(lasting());
         // With a sandbox, somebody stands in for the daemon.
         w.sandbox("a", &["bridge"]);
         w.daemon.stop();
-        assert_eq!(lasting(), [String::new(); 0]);
+        assert!(!lasting());
         w.daemon.again();
-        assert_eq!(lasting(), [table]);
+        assert!(lasting());
     });
 }
