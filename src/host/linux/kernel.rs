@@ -62,6 +62,8 @@ pub struct Linux {
     /// Everything of ours is being taken away: nothing is put back any more.
     pub(super) left: Arc<AtomicBool>,
     pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
+    /// When a redirect was last taken out of a namespace that stays.
+    pub(super) parted: Option<std::time::Instant>,
 }
 
 /// Who mounts volumes that have mount options.
@@ -107,6 +109,7 @@ impl Linux {
             mounting: Arc::default(),
             left: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
+            parted: None,
         };
         linux.nft.keep_translating()?;
         if linux.nft.elements()?.is_none() {
