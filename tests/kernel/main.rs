@@ -16,6 +16,7 @@ mod drift;
 mod exhausted;
 mod firewalls;
 mod first_packet;
+mod flush;
 mod frames;
 mod handover;
 mod hostile;

@@ -7,6 +7,7 @@ mod house;
 mod names;
 mod networks;
 mod ports;
+mod rounds;
 mod together;
 mod traffic;
 mod turns;

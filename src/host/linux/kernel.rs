@@ -55,6 +55,8 @@ pub struct Linux {
     pub(super) hairpin: bool,
     /// The last look found our tables broken and made them anew.
     pub(super) rebuilt: bool,
+    /// Connections may have begun while our tables were gone.
+    pub(super) unjudged: bool,
     /// A volume was mounted by us.
     pub(super) mounting: Arc<AtomicBool>,
     /// Everything of ours is being taken away: nothing is put back any more.
@@ -97,10 +99,12 @@ impl Linux {
             volumes,
             hairpin: br_netfilter(),
             rebuilt: false,
+            unjudged: false,
             mounting: Arc::default(),
             left: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
         };
+        linux.nft.keep_translating()?;
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;
         }
@@ -141,7 +145,12 @@ pub(super) fn bridged_packets_are_filtered() -> bool {
 
 impl Host for Linux {
     fn apply(&mut self, ops: &[Op]) -> Result<Applied> {
-        apply::apply(self, ops)
+        let applied = apply::apply(self, ops);
+        // Not before the elements are there, by which they will be judged.
+        if std::mem::take(&mut self.unjudged) {
+            let _ = self.sweep.send(tidy_up::Chore::JudgeAgain);
+        }
+        applied
     }
 
     fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {

@@ -2,6 +2,7 @@
 use super::{
     forwarding,
     kernel::Linux,
+    netlink::{Route, observe},
     nft::{Filter, Nft},
     sysctl,
 };
@@ -23,6 +24,8 @@ const SETTLED: Duration = Duration::from_millis(60);
 pub enum Chore {
     /// Each filter walks the kernel's whole table of connections, up to 11 ms.
     Forget(Vec<Filter>),
+    /// Our tables were gone: those that began meanwhile are judged again.
+    JudgeAgain,
     /// A netfilter socket in a sandbox, which has deleted something there. Closed at once it would wait for a grace period
     /// under the lock of its namespace's tables (nft_rcv_nl_event); the deletion of the sandbox's link, which tells those
     /// tables, would wait for that lock with the RTNL in hand, and everybody for the RTNL: 8 ms of each detach.
@@ -32,7 +35,7 @@ pub enum Chore {
 /// The thread that does chores, in the calling thread's namespace.
 pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     let (send, receive) = mpsc::channel::<Chore>();
-    let mut nft = Nft::open(instance)?;
+    let (mut nft, mut route, instance) = (Nft::open(instance)?, Route::open()?, instance.to_owned());
     let work = move || {
         let mut open = Open::default();
         while let Some(chore) = open.next(&receive) {
@@ -40,6 +43,15 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
                 Chore::Forget(filters) => {
                     if let Err(error) = nft.forget(&filters) {
                         tracing::debug!(%error, "connections could not be forgotten");
+                    }
+                }
+                Chore::JudgeAgain => {
+                    let subnets = observe::subnets(&mut route, &instance);
+                    match subnets.and_then(|subnets| nft.judge_again(&subnets)) {
+                        Ok(count) => {
+                            tracing::debug!(count, "connections that began without rules are judged again")
+                        }
+                        Err(error) => tracing::warn!(%error, "connections that began without rules go on"),
                     }
                 }
                 Chore::Close(socket) => open.0.push_back((Instant::now() + SETTLED, socket)),
