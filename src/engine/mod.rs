@@ -41,6 +41,8 @@ mod reservation;
 mod reserved;
 mod sandbox;
 mod scope;
+#[cfg(test)]
+pub(crate) mod spec_tests;
 mod undo;
 mod update;
 mod view;
