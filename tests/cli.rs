@@ -430,7 +430,7 @@ fn every_help_has_examples() {
         ("volume", "create ls inspect rm prune"),
         ("sandbox", "create ls inspect rm"),
         ("system", "df info"),
-        ("", "run port events doctor dump completion daemon --help"),
+        ("", "run port events doctor why dump completion daemon --help"),
     ] {
         for verb in verbs.split(' ') {
             let ran = cli_fake::pontoon(&format!("{noun} {verb} --help"), "");

@@ -6,6 +6,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::{
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -145,7 +146,11 @@ fn against(row: &Row, entry: &Entry, with_spread: bool) -> String {
     };
     let value = row.unit.show(figure.middle);
     let spread = if with_spread { spread(row.unit, figure) } else { String::new() };
-    let value = if spread.is_empty() { value } else { format!("{value} {spread}") };
+    let mut value = if spread.is_empty() { value } else { format!("{value} {spread}") };
+    if let (true, Some(ratio)) = (with_spread, &entry.ratio) {
+        let (low, high) = (times(ratio.low), times(ratio.high));
+        let _ = write!(value, ", {} of it ({low} to {high}, {} rounds)", times(ratio.middle), ratio.runs);
+    }
     match row.ahead(entry) {
         Some(ahead) if ahead >= 1.0 => format!("{value}, we are {} better", times(ahead)),
         Some(ahead) if ahead > 0.0 => format!("{value}, we are {} worse", times(1.0 / ahead)),
@@ -185,7 +190,11 @@ fn json(rows: &[Row], machine: &str) -> Value {
         Ok(f) => json!({ "p50": f.middle, "p10": f.low, "p90": f.high, "p99": f.last, "runs": f.runs }),
         Err(why) => json!({ "missing": why }),
     };
-    let entry = |entry: &Entry| json!({ "who": entry.who, "figure": figure(&entry.figure) });
+    let entry = |entry: &Entry| {
+        let ratio = entry.ratio.as_ref();
+        let ratio = ratio.map(|f| json!({ "p50": f.middle, "p10": f.low, "p90": f.high, "rounds": f.runs }));
+        json!({ "who": entry.who, "figure": figure(&entry.figure), "ours_over_theirs_by_rounds": ratio })
+    };
     let row = |row: &Row| {
         let verdict = |v: crate::table::Verdict| json!({ "held": v.held, "text": v.text });
         json!({

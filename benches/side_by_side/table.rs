@@ -28,6 +28,8 @@ impl Figure {
 pub struct Entry {
     pub who: String,
     pub figure: Result<Figure, String>,
+    /// Ours as a multiple of theirs, round by round, where we were measured in turn.
+    pub ratio: Option<Figure>,
 }
 
 /// What DESIGN.md section 7 (or the issue) wants of a row.
@@ -82,17 +84,30 @@ impl Row {
         self.ours = figure(samples);
         self
     }
+    /// Measured in rounds, in turn with others.
+    pub fn rounds(self, rounds: &[Option<Vec<f64>>]) -> Self {
+        self.ours(&rounds.iter().flatten().flatten().copied().collect::<Vec<f64>>())
+    }
     pub fn ours_if(mut self, samples: &Result<Vec<f64>, String>) -> Self {
         self.ours = samples.as_ref().map_err(Clone::clone).and_then(|samples| figure(samples));
         self
     }
     pub fn limit(mut self, who: &str, samples: &[f64]) -> Self {
-        self.limit = Some(Entry { who: who.to_owned(), figure: figure(samples) });
+        self.limit = Some(Entry { who: who.to_owned(), figure: figure(samples), ratio: None });
         self
+    }
+    /// In rounds, in turn with `own`: both had the same moods of the machine, and what is compared are the rounds.
+    pub fn limit_rounds(self, who: &str, own: &[Option<Vec<f64>>], rounds: &[Option<Vec<f64>>]) -> Self {
+        let middle = |values: &Vec<f64>| Figure::of(values).middle;
+        let pairs = own.iter().zip(rounds).filter_map(|(own, other)| Some((own.as_ref()?, other.as_ref()?)));
+        let ratios: Vec<f64> = pairs.map(|(own, other)| middle(own) / middle(other)).collect();
+        let mut row = self.limit(who, &rounds.iter().flatten().flatten().copied().collect::<Vec<f64>>());
+        row.limit.iter_mut().for_each(|limit| limit.ratio = figure(&ratios).ok());
+        row
     }
     pub fn peer(mut self, who: &str, samples: &Result<Vec<f64>, String>) -> Self {
         let figure = samples.as_ref().map_err(Clone::clone).and_then(|samples| figure(samples));
-        self.peers.push(Entry { who: who.to_owned(), figure });
+        self.peers.push(Entry { who: who.to_owned(), figure, ratio: None });
         self
     }
     pub fn hold(mut self, target: Target) -> Self {
@@ -106,9 +121,8 @@ impl Row {
 
     /// How many times better we are than `other`: above 1 we are ahead.
     pub fn ahead(&self, other: &Entry) -> Option<f64> {
-        let (ours, theirs) = (self.ours.as_ref().ok()?.middle, other.figure.as_ref().ok()?.middle);
-        let (ours, theirs) = if self.unit.less_is_better() { (theirs, ours) } else { (ours, theirs) };
-        (theirs > 0.0).then_some(ours / theirs)
+        let over = self.over(other)?;
+        if self.unit.less_is_better() { (over > 0.0).then(|| 1.0 / over) } else { Some(over) }
     }
 
     pub fn verdicts(&self) -> Vec<Verdict> {
@@ -159,7 +173,8 @@ impl Row {
     /// Our figure as a multiple of `other`'s.
     pub fn over(&self, other: &Entry) -> Option<f64> {
         let (ours, theirs) = (self.ours.as_ref().ok()?.middle, other.figure.as_ref().ok()?.middle);
-        (theirs > 0.0).then_some(ours / theirs)
+        let ratio = other.ratio.as_ref().map(|ratio| ratio.middle);
+        ratio.or_else(|| (theirs > 0.0).then_some(ours / theirs))
     }
 }
 

@@ -89,6 +89,7 @@ enum Verb {
     #[command(subcommand)]
     System(system::Verb),
     Doctor(system::DoctorArgs),
+    Why(system::WhyArgs),
     Dump(system::DumpArgs),
     Completion(completion::CompletionArgs),
     /// Install the CNI plugin for containerd, CRI-O, Podman and Kubernetes
@@ -140,6 +141,7 @@ fn ask(global: Global, verb: Verb) -> Done {
         Verb::Events(args) => events::run(&args, &mut page)?,
         Verb::System(verb) => system::run(&verb, &mut page)?,
         Verb::Doctor(args) => system::doctor(&args, &mut page)?,
+        Verb::Why(args) => system::why(args, &mut page)?,
         Verb::Dump(args) => system::dump(&args, &mut page)?,
         Verb::Completion(args) => completion::run(&args, &mut page)?,
         Verb::Complete(args) => completion::names(&args, &mut page)?,

@@ -1,4 +1,4 @@
-//! `pontoon system df|info`, `doctor` and `dump`: about the daemon itself.
+//! `pontoon system df|info`, `doctor`, `why` and `dump`: about the daemon itself, and what it sees.
 use super::{
     natural,
     page::{Done, Page},
@@ -9,6 +9,7 @@ use crate::model::{
     Command,
     command::Nothing,
     reply::{Df, Finding, SystemInfo, VolumeUsage},
+    why::Why,
 };
 use clap::{Args, Subcommand};
 
@@ -40,6 +41,23 @@ pub struct InfoArgs {}
 #[command(after_help = "Examples:
   pontoon doctor")]
 pub struct DoctorArgs {}
+
+/// Say why a connection works or not, and what to do; exit code 1 if it does not
+///
+/// It looks at names, networks, interfaces and who listens, then opens one TCP connection from there and closes it.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  pontoon why web redis:6379
+  pontoon why web 10.0.0.7:53/udp
+  pontoon why lan :8080      # a published port, from outside
+  pontoon why host web:80")]
+pub struct WhyArgs {
+    /// A sandbox by name or id; `host`: this host; `lan`: a machine outside it
+    from: String,
+    /// NAME:PORT, ADDRESS:PORT, or :PORT for one of this host; /udp behind it for UDP
+    #[arg(value_name = "NAME[:PORT][/PROTO]")]
+    to: String,
+}
 
 /// Print everything that the daemon has promised, as JSON
 #[derive(Args)]
@@ -121,13 +139,23 @@ fn info(page: &mut Page) -> Done {
 }
 
 pub fn doctor(_: &DoctorArgs, page: &mut Page) -> Done {
-    let findings: Vec<Finding> = page.client.call(&Command::SystemDoctor(Nothing {}))?;
+    let findings = page.client.call(&Command::SystemDoctor(Nothing {}))?;
+    show(&findings, page)
+}
+
+pub fn why(args: WhyArgs, page: &mut Page) -> Done {
+    let WhyArgs { from, to } = args;
+    let findings = page.client.call(&Command::SystemWhy(Why { from, to }))?;
+    show(&findings, page)
+}
+
+fn show(findings: &Vec<Finding>, page: &mut Page) -> Done {
     let problem = findings.iter().any(|finding| finding.level == "problem");
     if page.wants_json() {
-        page.json(&findings)?;
+        page.json(findings)?;
         return Ok(problem.into());
     }
-    for Finding { level, check, message, remedy } in &findings {
+    for Finding { level, check, message, remedy } in findings {
         page.line(format_args!("{level:<9}{check}: {message}"))?;
         if let Some(remedy) = remedy {
             page.line(format_args!("{:<9}-> {remedy}", ""))?;

@@ -3,6 +3,7 @@ mod adapters;
 mod config;
 mod estate;
 mod home;
+mod ledger;
 mod measures;
 mod probe;
 mod succession;
@@ -15,7 +16,7 @@ pub use succession::keep;
 use crate::{
     api::{self, Doorways, Metrics, listen::listen},
     engine::{Engine, Events, Message, Parts, Published, Settings},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     host::{
         Suspect,
         linux::{
@@ -24,18 +25,18 @@ use crate::{
                 Parcel,
                 store::{Passed, passed},
             },
-            lock_holder, memory, privileges, prompt,
+            memory, privileges, prompt,
         },
     },
     ipam::Ephemeral,
-    store::RedbLedger,
+    model::Event,
 };
 use adapters::{LocalVolumes, Names};
 use measures::Measures;
 use std::{
     collections::BTreeMap,
     os::unix::net::UnixListener,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
 };
 use succession::{Inheritance, Service};
@@ -83,14 +84,11 @@ type Started = (Engine, std::thread::JoinHandle<()>, Metrics, Claim, Service);
 
 fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let claim = crate::host::linux::claim(&config.instance)?;
-    let path = config.root.join("state.redb");
-    let opened = RedbLedger::open(&path, &now());
-    let (ledger, contents, aside) = opened.map_err(|error| match lock_holder(&path) {
-        Some(pid) if error.kind == Kind::Conflict => error.because(format!("pid {pid} has it open")),
-        _ => error,
-    })?;
+    let (ledger, contents, aside) = ledger::open(&ledger_file(&config.root), &now())?;
+    let events = Arc::new(Events::default());
     if let Some(message) = aside {
         tracing::error!("{message}");
+        events.publish(set_aside(&config.instance, message));
     }
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
     forget_runs(&config.root, &contents);
@@ -124,7 +122,6 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
     let probe = Arc::new(probe::Inside::new(config, now()));
     let service = Service { dns: names.dns.clone(), names: published.names.clone(), holds };
-    let events = Arc::new(Events::default());
     let measures = Measures {
         names: names.clone(),
         commits: ledger.commits(),
@@ -149,6 +146,22 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     // Who takes part in a call, from its request to its answer; resolvers and relays have enough of their own to do.
     prompt::threads(&["engine", "ledger", "pontoon-reaper", "pontoon-gone"]);
     Ok((engine, thread, Metrics::new(vec![Box::new(move |page| measures.write(page))]), claim, service))
+}
+
+fn ledger_file(root: &Path) -> PathBuf {
+    root.join("state.redb")
+}
+
+fn set_aside(instance: &str, cause: String) -> Event {
+    Event {
+        time: now(),
+        object: "daemon".to_owned(),
+        action: "set-aside".to_owned(),
+        id: instance.to_owned(),
+        name: instance.to_owned(),
+        cause,
+        attributes: BTreeMap::new(),
+    }
 }
 
 /// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.

@@ -2,10 +2,17 @@
 use super::Config;
 use crate::{
     engine::{Probe, View},
-    host::linux::{doctor, namespace},
-    model::reply::{Finding, NamespaceInfo, SystemInfo},
+    error::Result,
+    host::linux::{doctor, namespace, reach},
+    model::{
+        reply::{Finding, NamespaceInfo, SystemInfo},
+        why::{Attempt, Place},
+    },
 };
-use std::path::PathBuf;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Facts that stay the same while the daemon runs.
 pub struct Inside {
@@ -55,9 +62,17 @@ impl Probe for Inside {
         }
     }
 
-    fn namespace(&self, path: Option<&std::path::Path>) -> NamespaceInfo {
+    fn namespace(&self, path: Option<&Path>) -> NamespaceInfo {
         let (home, at_path) = namespace::inodes(path);
         NamespaceInfo { home, at_path }
+    }
+
+    fn place(&self, netns: Option<&Path>) -> Result<Place> {
+        reach::look(netns)
+    }
+
+    fn attempt(&self, netns: Option<&Path>, to: SocketAddr) -> Result<Attempt> {
+        reach::attempt(netns, to)
     }
 
     fn doctor(&self, view: &View) -> Vec<Finding> {
@@ -67,6 +82,9 @@ impl Probe for Inside {
                 .iter()
                 .map(|pool| (network.name.to_string(), network.device().cloned(), pool.subnet))
         });
-        doctor::findings(&self.instance, &subnets.collect::<Vec<_>>(), &self.resolv_conf, &self.root)
+        let subnets: Vec<_> = subnets.collect();
+        let mut findings = doctor::findings(&self.instance, &subnets, &self.resolv_conf, &self.root);
+        findings.push(super::ledger::finding(&self.root));
+        findings
     }
 }

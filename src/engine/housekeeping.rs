@@ -48,6 +48,7 @@ impl Engine {
             Command::SystemDoctor(_) => Ok(Reply::Findings(
                 self.probe.doctor(&self.view()).into_iter().chain(self.fights()).collect(),
             )),
+            Command::SystemWhy(request) => self.why(request).map(Reply::Findings),
             Command::SystemDump(_) => self.dump().map(Reply::Value),
             _ => return None,
         })

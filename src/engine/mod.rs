@@ -41,10 +41,13 @@ mod reservation;
 mod reserved;
 mod sandbox;
 mod scope;
+#[cfg(test)]
+pub(crate) mod spec_tests;
 mod undo;
 mod update;
 mod view;
 mod volume;
+mod why;
 mod writer;
 
 pub use decide::{Settings, event, random_id};
@@ -60,11 +63,12 @@ use crate::{
         Command, Id, Name, Reply, Volume,
         names::Names,
         reply::{Finding, NamespaceInfo, SystemInfo},
+        why::{Attempt, Place},
     },
 };
 use arc_swap::ArcSwap;
 use std::{
-    net::{IpAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64, mpsc},
     time::Instant,
@@ -107,6 +111,10 @@ pub trait Probe: Send + Sync {
     fn doctor(&self, view: &View) -> Vec<Finding>;
     /// Which namespace is served, and which one is at `path`.
     fn namespace(&self, path: Option<&std::path::Path>) -> NamespaceInfo;
+    /// What is in a network namespace; None: in the host's own.
+    fn place(&self, netns: Option<&std::path::Path>) -> Result<Place>;
+    /// Opens a TCP connection from there and closes it at once. May take a second.
+    fn attempt(&self, netns: Option<&std::path::Path>, to: SocketAddr) -> Result<Attempt>;
 }
 
 /// What everybody else reads: the last published state.
@@ -169,7 +177,10 @@ impl Engine {
         if let SandboxCreate(_) | VolumeMount(_) = command {
             return !self.far_volumes(command).is_empty();
         }
-        matches!(command, SystemDf(_) | SystemDoctor(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_))
+        matches!(
+            command,
+            SystemDf(_) | SystemDoctor(_) | SystemWhy(_) | SystemDump(_) | VolumePrune(_) | NetworkPrune(_)
+        )
     }
 
     /// Answers at once from the view, or queues for the writer. Slow commands go to `execute`.

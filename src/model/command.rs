@@ -80,6 +80,7 @@ commands! {
     "System.Df" SystemDf(Nothing) -> super::reply::Df;
     "System.Info" SystemInfo(Nothing) -> super::reply::SystemInfo;
     "System.Doctor" SystemDoctor(Nothing) -> Vec<super::reply::Finding>;
+    "System.Why" SystemWhy(super::why::Why) -> Vec<super::reply::Finding>;
     "System.Dump" SystemDump(Nothing) -> serde_json::Value;
     "System.Namespace" SystemNamespace(Namespace) -> super::reply::NamespaceInfo;
 }

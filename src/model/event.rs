@@ -9,7 +9,7 @@ pub struct Event {
     pub time: String,
     /// `network`, `sandbox`, `volume` or `daemon`
     pub object: String,
-    /// `create`, `remove`, `connect`, `disconnect`, `start`, `release`, `repair`, `reload` ...
+    /// `create`, `remove`, `connect`, `disconnect`, `start`, `release`, `repair`, `reload`, `set-aside` ...
     pub action: String,
     pub id: String,
     pub name: String,

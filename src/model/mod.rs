@@ -20,6 +20,7 @@ pub mod reply;
 pub mod reservation;
 pub mod sandbox;
 pub mod volume;
+pub mod why;
 
 pub use address::{Family, Mac, Subnet};
 pub use bandwidth::Bandwidth;

@@ -15,6 +15,9 @@ use std::{
 
 /// It reads an empty ledger and lays its tables.
 const START: Duration = Duration::from_secs(10);
+/// Of its folder's name; the inode of its network namespace follows.
+const PREFIX: &str = "pontoon-";
+const SOCKET: &str = "sock";
 /// sun_path (unix(7)), its end included.
 const LONGEST_SOCKET: usize = 107;
 
@@ -33,6 +36,16 @@ impl Instance {
         folder(config, namespace).exists()
     }
 
+    /// Where instances below this folder listen, or have listened.
+    pub fn sockets(config: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(config).into_iter().flatten().flatten().map(|entry| entry.path());
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix(PREFIX)).is_some_and(|inode| inode.parse::<u64>().is_ok())
+        };
+        entries.filter(ours).map(|folder| folder.join(SOCKET)).filter(|socket| socket.exists()).collect()
+    }
+
     /// Waits for others who start, ask or end one below the same folder.
     pub fn open(config: &Path, namespace: u64, patience: Duration) -> Result<Self> {
         let failed = |step: &str, path: &Path, error| Error::os(format!("{step} {}", path.display()), &error);
@@ -49,7 +62,7 @@ impl Instance {
 
     /// Running, and it answers.
     pub fn started(self) -> Result<(Self, Client)> {
-        let socket = self.folder.join("sock");
+        let socket = self.folder.join(SOCKET);
         if socket.as_os_str().len() > LONGEST_SOCKET {
             return Err(Error::invalid(format!(
                 "the path {} is too long for a socket: choose a shorter --config",
@@ -104,7 +117,7 @@ impl Instance {
 }
 
 fn folder(config: &Path, namespace: u64) -> PathBuf {
-    config.join(format!("pontoon-{namespace}"))
+    config.join(format!("{PREFIX}{namespace}"))
 }
 
 fn answers(client: &Client) -> Result<bool> {

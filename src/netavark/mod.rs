@@ -72,7 +72,9 @@ fn serve(arguments: &Arguments) -> Result<Option<Value>> {
             teardown::teardown(arguments.config.as_deref(), &input(arguments)?).map(|()| None)
         }
         Verb::Create => create::create(&input(arguments)?).map(Some),
-        Verb::Update { network, servers } => update::update(network, servers).map(|()| None),
+        Verb::Update { network, servers } => {
+            update::update(arguments.config.as_deref(), network, servers).map(|()| None)
+        }
         Verb::Version => Ok(Some(version::answer())),
         Verb::Say(text) => {
             println!("{text}");

@@ -40,8 +40,6 @@ pub fn described(network: &wire::Network) -> Result<NetworkCreate> {
     if !network.routes.is_empty() {
         return refuse("routes of its own are not served: leave out --route".to_owned());
     }
-    let name = Name::parse(&network.name)?;
-    let name = if reserved_network_name(&name) { format!("podman-{name}") } else { name.to_string() };
     let has = |v6: bool| network.subnets.iter().any(|subnet| subnet.subnet.contains(':') == v6);
     let pool = |subnet: &wire::Subnet| PoolRequest {
         subnet: Some(subnet.subnet.clone()),
@@ -49,7 +47,7 @@ pub fn described(network: &wire::Network) -> Result<NetworkCreate> {
         ..PoolRequest::default()
     };
     Ok(NetworkCreate {
-        name,
+        name: name(&network.name)?,
         id: Some(id(network)?),
         driver: Some(driver),
         pools: network.subnets.iter().map(pool).collect(),
@@ -60,6 +58,22 @@ pub fn described(network: &wire::Network) -> Result<NetworkCreate> {
         labels: BTreeMap::from([(LABEL.to_owned(), DOORWAY.to_owned())]),
         ..NetworkCreate::default()
     })
+}
+
+fn name(theirs: &str) -> Result<String> {
+    let name = Name::parse(theirs)?;
+    Ok(if reserved_network_name(&name) { format!("podman-{name}") } else { name.to_string() })
+}
+
+/// Is this the one that Podman calls so?
+pub fn is_called(found: &NetworkInfo, theirs: &str) -> bool {
+    name(theirs)
+        .is_ok_and(|name| found.name.as_str() == name || found.name.as_str() == other(&name, found.id))
+}
+
+/// The name of a network whose own is somebody else's.
+fn other(name: &str, id: Id) -> String {
+    format!("{name}-{}", id.short())
 }
 
 /// Podman's id is ours.
@@ -143,7 +157,7 @@ fn make_under_other_name(client: &Client, wanted: &NetworkCreate) -> Result<bool
     if named.id == id {
         return Ok(true);
     }
-    let other = NetworkCreate { name: format!("{}-{}", wanted.name, id.short()), ..wanted.clone() };
+    let other = NetworkCreate { name: other(&wanted.name, id), ..wanted.clone() };
     let made = client.call::<Created>(&Command::NetworkCreate(other));
     made.map(|_| true).map_err(|error| step(wanted, error))
 }

@@ -45,12 +45,25 @@ pub fn for_setup(config: Option<&Path>, netns: &Path) -> Result<Server> {
 }
 
 /// The daemon of the caller's namespace, for what concerns no container.
-pub fn for_host() -> Result<Client> {
+pub fn for_host() -> Result<Option<Client>> {
     let here = inode(Path::new("/proc/self/ns/net"))?;
-    let found = usual(here, None)?;
-    found
-        .map(|(client, _)| client)
-        .ok_or_else(|| Error::unavailable("no daemon serves this network namespace"))
+    Ok(usual(here, None)?.map(|(client, _)| client))
+}
+
+/// Those who may have containers of a network, whatever namespaces these are in: nobody is started for nothing. (Podman
+/// calls `update` where the user is, also if the containers' host is another namespace.)
+pub fn for_update(config: Option<&Path>) -> Result<Vec<Client>> {
+    let mut clients = Vec::from_iter(for_host()?);
+    for socket in config.map(Instance::sockets).unwrap_or_default() {
+        let client = Client::new(&format!("unix://{}", socket.display()))?.waiting(Duration::ZERO, PATIENCE);
+        match client.call::<NamespaceInfo>(&Command::SystemNamespace(Namespace::default())) {
+            Ok(_) => clients.push(client),
+            // It has ended.
+            Err(error) if error.kind == Kind::Unavailable => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(clients)
 }
 
 /// Those who may have something of the caller's: nobody is started for nothing.

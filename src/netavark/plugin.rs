@@ -51,7 +51,9 @@ fn create(mut asked: Value) -> Result<Value> {
     let mut wanted = network::described(&ours(network))?;
     wanted.ipv4 = None;
     wanted.ipv6 |= asked["ipv6_enabled"].as_bool().unwrap_or(false);
-    let server = place::for_host()?;
+    let server = place::for_host()?.ok_or_else(|| {
+        Error::unavailable("no daemon serves this network namespace: start it here with `pontoon daemon`")
+    })?;
     server.call::<Created>(&Command::NetworkCreate(wanted.clone()))?;
     let found = server.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(wanted.name)));
     wanted.id.into_iter().try_for_each(|id| network::remove(&server, id))?;

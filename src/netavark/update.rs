@@ -6,14 +6,14 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Command,
-        command::{Filters, SandboxUpdate, Which},
+        command::{Filters, SandboxUpdate},
         reply::{NetworkInfo, Removed, SandboxInfo},
     },
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 /// `servers`: addresses with commas between; nothing at all takes away those that are there.
-pub fn update(network: &str, servers: &str) -> Result<()> {
+pub fn update(config: Option<&Path>, network: &str, servers: &str) -> Result<()> {
     let parse = |text: &str| {
         let bad = |error| {
             Error::invalid(format!("invalid DNS server {text:?} of network {network}")).because(error)
@@ -22,22 +22,31 @@ pub fn update(network: &str, servers: &str) -> Result<()> {
     };
     let servers: Vec<IpAddr> =
         servers.split(',').filter(|text| !text.is_empty()).map(parse).collect::<Result<_>>()?;
-    let client = place::for_host()?;
-    let found = match client.call::<NetworkInfo>(&Command::NetworkInspect(Which::new(network))) {
-        Err(error) if error.kind == Kind::NotFound => return Ok(()),
-        found => found?,
-    };
-    if found.labels.get(super::network::LABEL).is_none_or(|doorway| doorway != DOORWAY) {
-        return Ok(());
-    }
-    let filters = BTreeMap::from([("network".to_owned(), vec![found.id.to_string()])]);
-    let sandboxes: Vec<SandboxInfo> = client.call(&Command::SandboxList(Filters { filters }))?;
     // It goes on past failures and tells the first.
     let mut result = Ok(());
-    for sandbox in &sandboxes {
-        result = result.and(tell(&client, sandbox, &found, &servers));
+    for client in place::for_update(config)? {
+        result = result.and(tell_all(&client, network, &servers));
     }
     result
+}
+
+fn tell_all(client: &Client, network: &str, servers: &[IpAddr]) -> Result<()> {
+    let label = format!("{}={DOORWAY}", super::network::LABEL);
+    let ours: Vec<NetworkInfo> = client.call(&Command::NetworkList(filters("label", label)))?;
+    let Some(found) = ours.iter().find(|found| super::network::is_called(found, network)) else {
+        return Ok(());
+    };
+    let members = filters("network", found.id.to_string());
+    let sandboxes: Vec<SandboxInfo> = client.call(&Command::SandboxList(members))?;
+    let mut result = Ok(());
+    for sandbox in &sandboxes {
+        result = result.and(tell(client, sandbox, found, servers));
+    }
+    result
+}
+
+fn filters(key: &str, value: String) -> Filters {
+    Filters { filters: BTreeMap::from([(key.to_owned(), vec![value])]) }
 }
 
 fn tell(client: &Client, sandbox: &SandboxInfo, network: &NetworkInfo, servers: &[IpAddr]) -> Result<()> {

@@ -2,13 +2,20 @@
 //!
 //! redb under `<root>/state.redb`; values are JSON, so that `pontoon dump` and a person can read them. Addresses in
 //! use, names and nft elements are derived from these records and never stored.
+mod aside;
+mod examine;
+mod open;
+mod records;
 mod redb_ledger;
 
 use crate::{
     error::Result,
     model::{Name, Network, Sandbox, Volume, reservation::Reservation},
 };
-pub use redb_ledger::{RedbLedger, SCHEMA};
+pub use aside::{kept_aside, remedy, set_aside};
+pub use examine::examine;
+pub use open::SCHEMA;
+pub use redb_ledger::RedbLedger;
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,

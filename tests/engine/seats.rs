@@ -1,6 +1,6 @@
 //! Names, shared namespaces, host and none.
 use crate::support::{World, converged};
-use pontoon::model::sandbox::Netns;
+use pontoon::model::{Reply, sandbox::Netns};
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -73,4 +73,22 @@ fn host_and_none() {
     converged(&world);
     world.ok("Network.Disconnect", json!({"sandbox": "n", "network": "bridge"}));
     converged(&world);
+}
+
+/// The fake kernel's namespaces look empty: whoever asks why nothing arrives is told of the interface first.
+#[test]
+fn an_interface_that_is_gone_is_told_to_whoever_asks_why() {
+    let world = World::new();
+    world.ok("Sandbox.Create", json!({"name": "a"}));
+    world.ok("Sandbox.Create", json!({"name": "b"}));
+    let Reply::Findings(told) = world.ok("System.Why", json!({"from": "a", "to": "b:80"})) else { panic!() };
+    let told: Vec<_> =
+        told.iter().map(|f| (f.level.as_str(), f.message.as_str(), f.remedy.is_some())).collect();
+    assert_eq!(told[1], ("problem", "a has no eth0", true));
+    assert_eq!(told[2], ("problem", "b has no eth0", true));
+    assert!(
+        told.last().is_some_and(|(level, text, remedy)| {
+            *level == "problem" && text.contains("refuses") && !remedy
+        })
+    );
 }

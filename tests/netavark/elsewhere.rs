@@ -1,60 +1,10 @@
 //! Calls from other namespaces than the daemon's: rootless Podman, Podman in a container, a test harness.
-use crate::world::{PROGRAM, Said, call, names, netns, recorded, run, soon, world};
-use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
+use crate::{
+    host::Host,
+    world::{PROGRAM, call, names, netns, recorded, run, soon, world},
 };
-
-/// Another host: a process in namespaces of its own.
-struct Host(Child);
-
-impl Host {
-    fn new(flags: &str) -> Self {
-        let child = Command::new("unshare")
-            .args([flags, "--propagation", "private", "sleep", "600"])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("run unshare");
-        let host = Host(child);
-        // Both at once.
-        let kind = if flags.contains('n') { "ns/net" } else { "ns/mnt" };
-        let here = fs::read_link(format!("/proc/thread-self/{kind}")).ok();
-        let apart = || fs::read_link(host.proc(kind)).is_ok_and(|there| Some(there) != here);
-        assert!(soon(apart), "unshare {flags}");
-        host
-    }
-    fn proc(&self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.0.id())
-    }
-    fn inside(&self, flags: &str, args: &[&str], stdin: &Value) -> Said {
-        let pid = self.0.id().to_string();
-        let flags: Vec<String> = flags.chars().skip(1).map(|flag| format!("-{flag}")).collect();
-        let flags = flags.iter().map(String::as_str);
-        let args = ["--wd=/", "-t", &pid].into_iter().chain(flags).chain(args.iter().copied());
-        run(Path::new("/usr/bin/nsenter"), args, &stdin.to_string())
-    }
-    fn call(&self, flags: &str, config: &str, verb: &str, netns: &str, stdin: &Value) -> Said {
-        self.inside(flags, &["/run/netavark", "--config", config, "--rootless=true", verb, netns], stdin)
-    }
-    fn links(&self, flags: &str) -> Vec<String> {
-        let links = self.inside(flags, &["ip", "-j", "link"], &Value::Null).fine();
-        links
-            .as_array()
-            .expect("links")
-            .iter()
-            .map(|l| l["ifname"].as_str().unwrap_or("").to_owned())
-            .collect()
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use serde_json::{Value, json};
+use std::{fs, path::Path};
 
 /// Files below a `--config`, but for the lock.
 fn files(config: &str) -> usize {

@@ -5,6 +5,8 @@
 #[path = "../alone/mod.rs"]
 mod alone;
 mod elsewhere;
+mod host;
 mod recorded;
 mod refused;
+mod update;
 mod world;

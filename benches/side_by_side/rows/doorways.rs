@@ -168,7 +168,10 @@ fn whole(add: Add<'_>, what: &str, own: Result<Times, String>, peers: &[Peer<'_>
 /// What the network alone adds to the client's own time, as a note.
 fn network_alone(row: Row) -> Row {
     let Some(Ok(bare)) = row.limit.as_ref().map(|limit| limit.figure.clone()) else { return row };
-    let adds = |figure: &Figure| Unit::Time.show((figure.middle - bare.middle).max(0.0));
+    let adds = |figure: &Figure| match figure.middle - bare.middle {
+        more if more > 0.0 => Unit::Time.show(more),
+        _ => "lost in the noise".to_owned(),
+    };
     let Ok(own) = &row.ours else { return row };
     let others = row.peers.iter().filter_map(|peer| Some((&peer.who, peer.figure.as_ref().ok()?)));
     let others: String = others.map(|(who, figure)| format!(", {who} {}", adds(figure))).collect();

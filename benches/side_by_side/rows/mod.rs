@@ -1,5 +1,6 @@
 //! The rows, a file for each group. `make bench ROW=NAME` runs one group.
 mod attach;
+mod builds;
 mod doorways;
 mod drift;
 mod full;
@@ -7,6 +8,7 @@ mod house;
 mod names;
 mod networks;
 mod ports;
+mod rounds;
 mod together;
 mod traffic;
 mod turns;
@@ -34,4 +36,5 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("volumes", volumes::rows),
     ("drift", drift::rows),
     ("house", house::rows),
+    ("builds", builds::rows),
 ];

@@ -45,7 +45,7 @@ pub enum Kind {
 }
 
 /// Verbs whose words are names, place by place; the last kind holds for all that follow if the flag is set.
-pub const VERBS: [(&str, &str, &[Kind], bool); 9] = [
+pub const VERBS: [(&str, &str, &[Kind], bool); 10] = [
     ("network", "rm", &[Kind::Networks], true),
     ("network", "inspect", &[Kind::Networks], true),
     ("network", "connect", &[Kind::Networks, Kind::Sandboxes], false),
@@ -55,6 +55,7 @@ pub const VERBS: [(&str, &str, &[Kind], bool); 9] = [
     ("volume", "rm", &[Kind::Volumes], true),
     ("volume", "inspect", &[Kind::Volumes], true),
     ("port", "", &[Kind::Sandboxes], false),
+    ("why", "", &[Kind::Sandboxes, Kind::Sandboxes], false),
 ];
 
 /// Flags of `run` and `sandbox create` whose values begin with a name.

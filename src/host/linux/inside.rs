@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{IfName, Mac, Subnet, address::Cidr},
+    model::{Subnet, why::Interface},
 };
 use std::{net::IpAddr, os::fd::AsFd, path::Path};
 
@@ -20,14 +20,6 @@ pub struct Inside {
     pub interfaces: Vec<Interface>,
     /// Unicast routes of the main table.
     pub routes: Vec<RouteInside>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    pub name: IfName,
-    pub mac: Option<Mac>,
-    pub up: bool,
-    pub addresses: Vec<Cidr>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,20 +35,26 @@ pub struct RouteInside {
 pub fn look(path: &Path) -> Result<Inside> {
     visit(path, || {
         let mut route = Route::open()?;
-        let addresses = observe::addresses(&mut route)?;
-        let interfaces = observe::links(&mut route)?.into_iter().map(|link| Interface {
-            addresses: addresses.iter().filter(|a| a.index == link.index).map(|a| a.cidr).collect(),
-            name: link.name,
-            mac: link.mac,
-            up: link.up,
-        });
+        let interfaces = interfaces(&mut route)?;
         let routes = observe::routes(&mut route)?.into_iter();
         let routes = routes.filter(|r| r.unicast && r.table == u32::from(libc::RT_TABLE_MAIN));
         Ok(Inside {
-            interfaces: interfaces.collect(),
+            interfaces,
             routes: routes.map(|r| RouteInside { to: r.to, v6: r.v6, gateway: r.gateway }).collect(),
         })
     })
+}
+
+/// Those of the calling thread's namespace.
+pub(super) fn interfaces(route: &mut Route) -> Result<Vec<Interface>> {
+    let addresses = observe::addresses(route)?;
+    let interfaces = observe::links(route)?.into_iter().map(|link| Interface {
+        addresses: addresses.iter().filter(|a| a.index == link.index).map(|a| a.cidr).collect(),
+        name: link.name,
+        mac: link.mac,
+        up: link.up,
+    });
+    Ok(interfaces.collect())
 }
 
 /// Brings `lo` up; nothing happens if it is. Errors are those of `look`.
@@ -64,7 +62,7 @@ pub fn bring_loopback_up(path: &Path) -> Result<()> {
     visit(path, || furnish(&Visit { loopback: true, ..Visit::default() }))
 }
 
-fn visit<T>(path: &Path, visit: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn visit<T>(path: &Path, visit: impl FnOnce() -> Result<T>) -> Result<T> {
     let home = Home::here()?;
     let namespace = namespace::open(path, &home)?;
     home.enter(namespace.as_fd(), visit)?

@@ -22,10 +22,12 @@ mod observe;
 pub mod privileges;
 mod process;
 pub mod prompt;
+pub mod reach;
 pub mod shaped;
 pub mod sysctl;
 mod tidy_up;
 pub mod traffic;
+pub mod trial;
 pub mod watch;
 
 pub use claim::{Claim, claim, lock_holder};

@@ -8,11 +8,12 @@ use pontoon::{
         Id, Name, Volume,
         kernel::{Item, VolumeMount},
         reply::{Finding, NamespaceInfo, SystemInfo},
+        why::{Attempt, Place},
     },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -145,6 +146,12 @@ impl Probe for FakeProbe {
     }
     fn namespace(&self, _: Option<&std::path::Path>) -> NamespaceInfo {
         NamespaceInfo::default()
+    }
+    fn place(&self, _: Option<&Path>) -> Result<Place> {
+        Ok(Place::default())
+    }
+    fn attempt(&self, _: Option<&Path>, _: SocketAddr) -> Result<Attempt> {
+        Ok(Attempt::Refused)
     }
 }
 
