@@ -101,7 +101,7 @@ fn of_sixteen_joins_one_gets_the_port() {
             run("ip", &["netns", "add", &format!("c{i}")]);
         }
         let attach = |i: usize, network: &str, ports: Vec<PortSpec>| -> Result<SandboxInfo> {
-            let networks = [network, "bridge"].map(|network| seat(network)).into_iter();
+            let networks = [network, "bridge"].map(seat).into_iter();
             let request = SandboxCreate {
                 netns: Some(format!("/run/netns/c{i}").into()),
                 networks: networks.take(if ports.is_empty() { 1 } else { 2 }).collect(),
