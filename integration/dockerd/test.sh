@@ -125,6 +125,7 @@ containers() {
     check "a neighbour finds it by name" same hello fetch front web
     check "a stranger does not" refused "bad address" once --network back bb ping -c 1 -W 1 web
     check "nor by its address" refused "100% packet loss" once --network back bb ping -c 1 -W 1 "$(address_of web front)"
+    check "of sixteen that want one port at once one gets it" contest
     check "a taken port is refused" refused 8080 once -p 8080:80 --network back bb true
     check "the range is kept" same 10.77.0.128 sh -c "timeout 60 docker run --rm --network ranged bb ip -4 -o addr |
         sed -n 's/.*eth0 *inet \([0-9.]*\)\/24.*/\1/p'"
@@ -136,6 +137,19 @@ containers() {
     check "web2 goes" docker rm -f web2
     check "an address of ours on theirs" once --network theirs bb sh -c "ip -4 addr show eth0 | grep -q $(subnet_of theirs | cut -d. -f1-2)"
     check "no second interface for the way out" refused "does not exist" ip link show docker_gwbridge
+}
+
+# One runs; the others are told who has the port, and nothing of theirs is left once they are removed.
+contest() {
+    for i in $(seq 16); do
+        docker run -d --name "c$i" --network back -p 8090:80 bb sleep 100 >"/run/c$i" 2>&1 &
+        runs="${runs:-} $!"
+    done
+    wait $runs
+    same 1 count docker ps -q -f name=^c || return
+    same 15 count grep -l "8090/tcp is already published by sandbox docker-" /run/c? /run/c?? || return
+    same 2 count "$pontoon" sandbox ls -q || return
+    docker rm -f $(docker ps -aq -f name=^c) && same 1 count "$pontoon" sandbox ls -q && same 1 on_bridges
 }
 
 connected() {
@@ -274,7 +288,40 @@ voting_app() {
     check "front-end does not reach the database" refused "bad address" once --network voting_front-end bb ping -c 1 db
     check "the database is made anew" compose up -d --force-recreate --no-deps db
     check "and has kept the votes" soon same '{"cats": 2, "dogs": 1}' results
+    app_restarts
     check "compose down" compose down -v
+    check "nothing of it is left" same 0 on_bridges
+    check "no seat of it" none_left
+    check "nor what its seats knew of each other" same 0 twins
+}
+
+# Started again by dockerd (`restart: always`), whose containers end with it.
+counts() { # DOGS AFTER
+    check "after $2 a vote" eventually curl -sf -m 5 -o /dev/null -d vote=dogs http://127.0.0.1:5000/
+    check "after $2 it is counted" eventually same "{\"cats\": 2, \"dogs\": $1}" results
+}
+
+eventually() { soon "$@" || soon "$@" || soon "$@"; }
+
+app_restarts() {
+    stop_daemon
+    start_daemon
+    counts 2 "a restart of pontoon"
+    stop_dockerd
+    start_dockerd
+    counts 3 "a restart of dockerd"
+    stop_dockerd
+    stop_daemon
+    start_daemon
+    start_dockerd
+    counts 4 "a restart of both, pontoon first"
+    stop_dockerd KILL
+    stop_daemon KILL
+    launch_dockerd
+    sleep 1
+    start_daemon
+    check "dockerd is there" soon docker version
+    counts 5 "the death of both, dockerd first"
 }
 
 nothing_left() {
