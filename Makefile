@@ -37,6 +37,7 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 
 soak: ## 500 kills, drift, floods and races under load, about ten minutes, as root (SOAK_KILLS=, SOAK_SECONDS=, SOAK_SEED=)
 	@.ci/packages test
+	FLOOD_STRICT=1 $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel a_flood_does_not -- --nocapture
 	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_DRIFT=1 \
 	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
 
