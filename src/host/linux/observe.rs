@@ -415,6 +415,8 @@ impl Linux {
         let noted =
             [Family::V4, Family::V6].into_iter().filter(|family| forwarding_note(self, *family).exists());
         let all: Vec<Element> = elements.iter().cloned().chain(noted.map(Element::Guard)).collect();
-        self.nft.rebuild(&all)
+        self.nft.rebuild(&all)?;
+        self.unjudged = true;
+        self.nft.keep_translating()
     }
 }

@@ -2,6 +2,7 @@
 use super::{
     forwarding,
     kernel::Linux,
+    netlink::{Route, observe},
     nft::{Filter, Nft},
     sysctl,
 };
@@ -17,13 +18,19 @@ use std::{
 };
 
 /// The kernel's work after a deletion is over by then: one grace period, 2 to 30 ms.
-const SETTLED: Duration = Duration::from_millis(60);
+pub const SETTLED: Duration = Duration::from_millis(60);
+
+/// How long a socket is kept at the most, and how many.
+const LONGEST: Duration = Duration::from_secs(1);
+const MOST: usize = 128;
 
 /// What no caller waits for.
 pub enum Chore {
     /// Each filter walks the kernel's whole table of connections, up to 11 ms.
     Forget(Vec<Filter>),
-    /// A netfilter socket in a sandbox, which has deleted something there. Closed at once it would wait for a grace period
+    /// Our tables were gone: those that began meanwhile are judged again.
+    JudgeAgain,
+    /// A netfilter socket in a sandbox where something was deleted a moment ago. Closed at once it would wait for a grace period
     /// under the lock of its namespace's tables (nft_rcv_nl_event); the deletion of the sandbox's link, which tells those
     /// tables, would wait for that lock with the RTNL in hand, and everybody for the RTNL: 8 ms of each detach.
     Close(Box<dyn Send>),
@@ -32,7 +39,7 @@ pub enum Chore {
 /// The thread that does chores, in the calling thread's namespace.
 pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     let (send, receive) = mpsc::channel::<Chore>();
-    let mut nft = Nft::open(instance)?;
+    let (mut nft, mut route, instance) = (Nft::open(instance)?, Route::open()?, instance.to_owned());
     let work = move || {
         let mut open = Open::default();
         while let Some(chore) = open.next(&receive) {
@@ -42,7 +49,16 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
                         tracing::debug!(%error, "connections could not be forgotten");
                     }
                 }
-                Chore::Close(socket) => open.0.push_back((Instant::now() + SETTLED, socket)),
+                Chore::JudgeAgain => {
+                    let subnets = observe::subnets(&mut route, &instance);
+                    match subnets.and_then(|subnets| nft.judge_again(&subnets)) {
+                        Ok(count) => {
+                            tracing::debug!(count, "connections that began without rules are judged again")
+                        }
+                        Err(error) => tracing::warn!(%error, "connections that began without rules go on"),
+                    }
+                }
+                Chore::Close(socket) => open.push(socket),
             }
         }
     };
@@ -51,17 +67,36 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     Ok(send)
 }
 
-/// Sockets to be closed, and when; the first first.
+/// Sockets to be closed when nothing was deleted for a while, since what is deleted meanwhile may be where they are. Each
+/// holds its namespace, so none waits for long.
 #[derive(Default)]
-struct Open(VecDeque<(Instant, Box<dyn Send>)>);
+struct Open {
+    sockets: VecDeque<(Instant, Box<dyn Send>)>,
+    last: Option<Instant>,
+}
 
 impl Open {
+    fn push(&mut self, socket: Box<dyn Send>) {
+        let now = Instant::now();
+        self.last = Some(now);
+        self.sockets.push_back((now, socket));
+        if self.sockets.len() > MOST {
+            self.sockets.pop_front();
+        }
+    }
+
+    /// When the first one is to be closed.
+    fn due(&self) -> Option<Instant> {
+        let (since, _) = self.sockets.front()?;
+        Some((self.last? + SETTLED).min(*since + LONGEST))
+    }
+
     /// The next chore; meanwhile what is due is closed. None: there will be none any more.
     fn next(&mut self, receive: &mpsc::Receiver<Chore>) -> Option<Chore> {
-        while let Some((due, _)) = self.0.front() {
+        while let Some(due) = self.due() {
             match receive.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(chore) => return Some(chore),
-                Err(RecvTimeoutError::Timeout) => drop(self.0.pop_front()),
+                Err(RecvTimeoutError::Timeout) => drop(self.sockets.pop_front()),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }

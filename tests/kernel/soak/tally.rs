@@ -18,7 +18,7 @@ pub struct Tally {
     pub doubts: AtomicU64,
     pub runs: AtomicU64,
     pub faults: AtomicU64,
-    /// Connections through a published port that a flush of the ruleset by others has reset.
+    /// Connections through a published port that a flush of the ruleset by others has reset while no daemon was there.
     pub cuts: AtomicU64,
     pub queries: AtomicU64,
     pub connections: AtomicU64,

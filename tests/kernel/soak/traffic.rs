@@ -94,9 +94,10 @@ impl Witness {
         });
     }
 
-    /// One connection through the published port, for ever. Whoever flushes the whole ruleset takes the kernel's
-    /// translation away with it; whose packet comes in that moment, either end's, is answered by a reset, and the other end
-    /// may hear of it as an end of file. Then, and only then, another one is opened.
+    /// One connection through the published port, for ever. A flush of the whole ruleset does it no harm while the daemon
+    /// lives (`flush`). Between its death and the next start the kernel's translation goes with the ruleset: whose packet
+    /// comes then, either end's, is answered by a reset, and the other end may hear of it as an end of file. Then, and only
+    /// then, another one is opened.
     fn published(&self, over: &AtomicBool, tally: &Tally) {
         let to = "192.0.2.1:8080";
         let mut stream = greeted(to).expect("a first connection");

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{IfName, Mac, address::Cidr, sandbox::StaticRoute},
+    model::{IfName, Mac, Subnet, address::Cidr, sandbox::StaticRoute},
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -87,6 +87,18 @@ pub struct DefaultSeen {
 pub fn host(route: &mut Route, instance: &str) -> Result<Seen> {
     let links = links(route)?;
     seen(route, instance, links)
+}
+
+/// Subnets of our bridges, as their addresses say. Two dumps.
+pub fn subnets(route: &mut Route, instance: &str) -> Result<Vec<Subnet>> {
+    let is_ours = |link: &LinkSeen| {
+        let mark = link.alias.as_deref().and_then(|alias| Mark::parse(alias, instance));
+        matches!(mark, Some(Mark::Network(_)))
+    };
+    let bridges: HashSet<u32> = links(route)?.iter().filter(|link| is_ours(link)).map(|l| l.index).collect();
+    let addresses = addresses(route)?.into_iter();
+    let ours = addresses.filter(|a| bridges.contains(&a.index) && !a.link_local);
+    Ok(ours.map(|a| a.cidr.subnet()).collect())
 }
 
 /// Those of these names, asked for one by one.

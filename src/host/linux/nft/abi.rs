@@ -52,6 +52,9 @@ pub const DATA_VERDICT: u16 = 2;
 pub const VERDICT_CODE: u16 = 1;
 pub const VERDICT_CHAIN: u16 = 2;
 pub const TABLE_NAME: u16 = 1;
+pub const TABLE_FLAGS: u16 = 2;
+/// NFT_TABLE_F_OWNER: only its socket changes it, and it ends with that; kernel 5.12.
+pub const TABLE_OWNED: u32 = 2;
 pub const TABLE_USERDATA: u16 = 6;
 /// NFTA_SET_ELEM_LIST_TABLE, _SET, _ELEMENTS.
 pub const LIST_TABLE: u16 = 1;

@@ -12,8 +12,10 @@ mod element;
 mod engines;
 mod guard;
 mod inet;
+mod lasting;
 mod observe;
 mod passage;
+mod rejudge;
 mod resolver;
 mod rule;
 mod sets;
@@ -52,6 +54,8 @@ pub struct Nft {
     batch: Batch,
     inet: Table,
     bridge: Table,
+    /// What keeps NAT at work when others flush the ruleset.
+    lasting: Option<Table>,
     /// The kernel knows DESTROYSETELEM (6.3).
     destroys: bool,
 }
@@ -84,6 +88,7 @@ impl Nft {
             batch: Batch::default(),
             inet: inet::table(&name, &comment, mark),
             bridge: guard::table(&name, &comment, mark),
+            lasting: None,
             destroys: kernel_at_least(6, 3),
         })
     }
@@ -138,9 +143,12 @@ impl Nft {
         self.batch.commit(&mut self.socket)
     }
 
-    /// Deletes both tables; no error if they are not there.
+    /// Deletes our tables; no error if they are not there.
     pub fn remove(&mut self) -> Result<()> {
         self.batch.start(&self.socket);
+        if let Some(lasting) = self.lasting.take() {
+            lasting.delete(&mut self.batch);
+        }
         self.inet.erase(&mut self.batch);
         self.bridge.erase(&mut self.batch);
         match self.batch.commit(&mut self.socket)? {

@@ -52,8 +52,18 @@ impl Table {
 
     /// Adds what makes the table where there is none.
     pub fn create(&self, batch: &mut Batch) {
+        self.create_with(batch, 0);
+    }
+
+    /// The same, but that only the socket it is sent by may change it.
+    pub fn create_owned(&self, batch: &mut Batch) {
+        self.create_with(batch, abi::TABLE_OWNED);
+    }
+
+    fn create_with(&self, batch: &mut Batch, flags: u32) {
         batch.message(abi::NEWTABLE, abi::CREATE, self.family, |w| {
             w.text(abi::TABLE_NAME, &self.name);
+            w.be32(abi::TABLE_FLAGS, flags);
             w.attr(abi::TABLE_USERDATA, &shape::table_notes(&self.comment));
         });
         self.chains.iter().for_each(|chain| self.write_chain(batch, chain));
@@ -66,10 +76,15 @@ impl Table {
         self.rules.iter().for_each(|rule| self.write_rule(batch, rule));
     }
 
+    /// Adds what deletes the table, which is there.
+    pub fn delete(&self, batch: &mut Batch) {
+        batch.message(abi::DELTABLE, 0, self.family, |w| w.text(abi::TABLE_NAME, &self.name));
+    }
+
     /// Adds what deletes the table, there or not: to create first is no error if it exists.
     pub fn erase(&self, batch: &mut Batch) {
         batch.message(abi::NEWTABLE, abi::CREATE, self.family, |w| w.text(abi::TABLE_NAME, &self.name));
-        batch.message(abi::DELTABLE, 0, self.family, |w| w.text(abi::TABLE_NAME, &self.name));
+        self.delete(batch);
     }
 
     fn write_chain(&self, batch: &mut Batch, chain: &Chain) {

@@ -6,7 +6,8 @@
 /// Bytes of `struct nlmsghdr` and of `struct nfgenmsg`.
 pub const HEADER: usize = 16;
 pub const BODY: usize = HEADER + 4;
-const NESTED: u16 = 0x8000;
+/// NLA_F_NESTED.
+pub const NESTED: u16 = 0x8000;
 const KIND: u16 = 0x3fff;
 
 /// A growing row of messages.
