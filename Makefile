@@ -37,10 +37,11 @@ test: ## Run all tests, as root (PONTOON_TEST_REQUIRE=1: a skipped test is a fai
 
 soak: ## 500 kills, drift, floods and races under load, about ten minutes, as root (SOAK_KILLS=, SOAK_SECONDS=, SOAK_SEED=)
 	@.ci/packages test
+	FLOOD_STRICT=1 $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel a_flood_does_not -- --nocapture
 	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_DRIFT=1 \
 	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
 
-fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
+fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=, FUZZ_FROM=); `make test` tries some thousands
 	FUZZ_CASES=$${FUZZ_CASES:-1000000} $(CARGO) test --lib fuzz_ -- --nocapture
 
 bench: ## Pontoon and its peers side by side, as root, ten minutes (ROW=dns: one group): target/bench, benches/results, README

@@ -22,6 +22,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_pontoon");
 pub struct Ours {
     pub place: Place,
     pub client: Client,
+    program: PathBuf,
     folder: PathBuf,
     server: Option<Server>,
 }
@@ -29,18 +30,28 @@ pub struct Ours {
 impl Ours {
     /// A daemon with a network `bench`, 10.98.0.0/16.
     pub fn start(name: &str) -> Self {
-        let ours = Ours::alone(name);
+        Ours::of(Path::new(PROGRAM), name)
+    }
+
+    /// The same of another build.
+    pub fn of(program: &Path, name: &str) -> Self {
+        let ours = Ours::running(program, name);
         ours.network("bench", "10.98.0.0/16");
         ours
     }
 
     /// A daemon with nothing but the default network, in a namespace called `name`.
     pub fn alone(name: &str) -> Self {
+        Ours::running(Path::new(PROGRAM), name)
+    }
+
+    fn running(program: &Path, name: &str) -> Self {
         let folder = crate::folder().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         let client =
             Client::new(&format!("unix://{}", folder.join("run/pontoon.sock").display())).expect("a client");
-        let mut ours = Ours { place: Place::new(name), client, folder, server: None };
+        let mut ours =
+            Ours { place: Place::new(name), client, program: program.to_owned(), folder, server: None };
         ours.again().expect("the daemon answers");
         ours
     }
@@ -54,7 +65,7 @@ impl Ours {
             std::fs::write(&config, format!("resolv_conf = {nameservers:?}\n")).expect("a file");
         }
         let start = Instant::now();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         command.args(["daemon", "--config"]).arg(config).arg("--root").arg(self.folder.join("root"));
         command.arg("--run").arg(self.folder.join("run")).env("PONTOON_LOG", "error");
         self.server = Some(self.place.enter(|| Server::spawn(&mut command)).expect("the daemon"));
@@ -126,7 +137,7 @@ impl Ours {
 
     /// `pontoon ARGS`, as a user types it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         command.env("PONTOON_HOST", format!("unix://{}", self.socket().display()));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command

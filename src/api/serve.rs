@@ -75,6 +75,8 @@ async fn converse(stream: UnixStream, doorways: Doorways, seat: Seat, mut stop: 
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64).max_buf_size(HEAD);
+    // As Go writes names of headers: `curl | grep Api-Version` is a client too.
+    http.title_case_headers(true);
     let connection = http.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
     tokio::pin!(connection);
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };

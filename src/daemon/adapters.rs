@@ -10,6 +10,7 @@ use crate::{
     volume::{Layout, MountOrder, mounted::PATIENCE},
 };
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
@@ -71,6 +72,8 @@ impl OpenSocket for Ways {
 /// Volumes of the local driver.
 pub struct LocalVolumes {
     layout: Arc<Layout>,
+    /// New volumes whose directories are not durable yet.
+    new: Arc<Mutex<Vec<Name>>>,
     /// No thread could be started to delete what a removal took away: the next one deletes that as well.
     late: AtomicBool,
 }
@@ -81,13 +84,37 @@ impl LocalVolumes {
         let layout = Arc::new(Layout::open(root)?);
         let old = layout.clone();
         let late = !in_background("empty-trash", LEFT, move || old.empty_trash(Watch::none()).map(drop));
-        Ok(LocalVolumes { layout, late: AtomicBool::new(late) })
+        Ok(LocalVolumes { layout, new: Arc::default(), late: AtomicBool::new(late) })
+    }
+
+    /// Makes the directories of a new volume durable, together with others that are new. (Begun at once it kept the disk
+    /// busy, 2 ms for each volume, and the next call had to wait.)
+    fn sync_soon(&self, name: &Name) -> Result<()> {
+        let mut new = self.new.lock();
+        new.push(name.clone());
+        if new.len() > 1 {
+            return Ok(());
+        }
+        let (layout, gathered) = (self.layout.clone(), self.new.clone());
+        let begun =
+            in_background("sync-volumes", "new volumes' directories are not durable yet", move || {
+                std::thread::sleep(GATHER);
+                let new = std::mem::take(&mut *gathered.lock());
+                layout.sync(&new)
+            });
+        match begun {
+            true => Ok(()),
+            false => self.layout.sync(&std::mem::take(&mut *new)),
+        }
     }
 }
 
 fn as_item(volume: &Volume) -> VolumeMount {
     VolumeMount { volume: volume.name.to_string(), options: volume.options.clone() }
 }
+
+/// New volumes are made durable so long after the first of them.
+const GATHER: std::time::Duration = std::time::Duration::from_secs(1);
 
 const LEFT: &str = "what was removed could not be deleted altogether";
 
@@ -117,15 +144,7 @@ impl Volumes for LocalVolumes {
         }
         self.layout.create(&volume.name)?;
         // Its promise is durable already, and every start makes what is missing of the directories.
-        let (layout, name) = (self.layout.clone(), volume.name.clone());
-        let begun =
-            in_background("sync-volume", "a new volume's directories are not durable yet", move || {
-                match layout.sync(&name) {
-                    Err(error) if error.kind == crate::error::Kind::NotFound => Ok(()),
-                    synced => synced,
-                }
-            });
-        if begun { Ok(()) } else { self.layout.sync(&volume.name) }
+        self.sync_soon(&volume.name)
     }
     fn remove(&self, name: &Name) -> Result<()> {
         let Some(trashed) = self.layout.remove(name)? else { return Ok(()) };

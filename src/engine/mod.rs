@@ -41,6 +41,8 @@ mod reservation;
 mod reserved;
 mod sandbox;
 mod scope;
+#[cfg(test)]
+pub(crate) mod spec_tests;
 mod undo;
 mod update;
 mod view;
@@ -49,6 +51,7 @@ mod why;
 mod writer;
 
 pub use decide::{Settings, event, random_id};
+pub use endpoint::HAS_SEAT;
 pub use events::Events;
 pub use housekeeping::Progress;
 pub use view::View;

@@ -58,15 +58,19 @@ impl Layout {
         resolve::make_dir(&own, OsStr::new(DATA), 0o755, (0, 0)).map_err(failed).map(drop)
     }
 
-    /// Makes the directories of `name` durable.
+    /// Makes the directories of these volumes durable. Those that were removed meanwhile are passed over.
     ///
     /// # Errors
-    /// `NotFound` if it has been removed meanwhile; else as fsync(2) says.
-    pub fn sync(&self, name: &Name) -> Result<()> {
-        let failed = |e| Error::os(format!("sync the directory of volume {name}"), &io::Error::from(e));
-        let own = self.own(name)?;
-        // What is mounted over its data is not ours: the way there is enough.
-        [own.as_fd(), self.volumes.as_fd()].into_iter().try_for_each(fs::fsync).map_err(failed)
+    /// As fsync(2) says.
+    pub fn sync(&self, names: &[Name]) -> Result<()> {
+        for name in names {
+            let Ok(own) = self.own(name) else { continue };
+            // What is mounted over its data is not ours: the way there is enough.
+            fs::fsync(own).map_err(|e| {
+                Error::os(format!("sync the directory of volume {name}"), &io::Error::from(e))
+            })?;
+        }
+        fs::fsync(&self.volumes).map_err(|e| Error::os("sync the directory of volumes", &io::Error::from(e)))
     }
 
     /// Whether the directory of `name` is there.

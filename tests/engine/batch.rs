@@ -176,3 +176,44 @@ fn a_freed_name_inside_is_free_when_it_is_given_again() {
     assert!(replies.iter().all(Result::is_ok), "{replies:?}");
     converged(&world);
 }
+
+/// `count` sandboxes with a port each, behind the network that they are on.
+fn crowd(count: u16) -> Vec<(&'static str, Value)> {
+    let network = ("Network.Create", json!({"name": "n", "pools": [{"subnet": "10.6.0.0/24"}]}));
+    let sandbox = |i: u16| json!({"name": format!("s{i}"), "networks": [{"network": "n"}], "ports": [{"port": 80, "host_port": 8000 + i}]});
+    std::iter::once(network).chain((0..count).map(|i| ("Sandbox.Create", sandbox(i)))).collect()
+}
+
+#[test]
+fn one_of_a_crowd_is_refused_alone() {
+    let world = World::new();
+    world.kernel.bind("nc (pid 9)", pontoon::model::Proto::Tcp, None, 8003);
+    let replies = together(&world, &crowd(12));
+    let refused: Vec<usize> = (0..replies.len()).filter(|i| replies[*i].is_err()).collect();
+    assert_eq!(refused, [4], "{replies:?}");
+    assert!(replies[4].as_ref().is_err_and(|error| error.contains("nc (pid 9)")), "{replies:?}");
+    converged(&world);
+}
+
+#[test]
+fn a_crowd_is_whole_or_told_wherever_it_fails() {
+    let clean = World::new();
+    clean.kernel.take_log();
+    assert!(together(&clean, &crowd(5)).iter().all(Result::is_ok));
+    let operations = clean.kernel.take_log().len() as u64;
+    for operation in 0..operations {
+        let world = World::new();
+        world.kernel.fail_after(operation, Error::exhausted("no buffer space"));
+        let replies = together(&world, &crowd(5));
+        world.until("the undoing", |world| world.kernel.dig() == 0);
+        converged(&world);
+        for (reply, (method, body)) in replies.iter().zip(crowd(5)) {
+            assert_eq!(
+                reply.is_err(),
+                world.call(method, body).is_ok(),
+                "operation {operation}: {replies:?}"
+            );
+        }
+        converged(&world);
+    }
+}

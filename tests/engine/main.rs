@@ -6,6 +6,7 @@
 //! | `addresses`, `ports`, `seats`, `volumes`, `ends` | what the daemon does for those who ask |
 //! | `handed` | interfaces that a runtime fetches, and ports that change while it runs |
 //! | `reserved` | subnets that a runtime reserves |
+//! | `kinds` | one command of every kind, for the next two; a new one without a case fails |
 //! | `undo` | a failure at any step leaves everything as it was |
 //! | `crash` | death at any step is mended by the next start |
 //! | `restart`, `batch`, `cost` | restarts and reboots, commands decided together, work that does not grow |
@@ -20,6 +21,7 @@ mod cost;
 mod crash;
 mod ends;
 mod handed;
+mod kinds;
 mod ports;
 mod random;
 mod refuse_network;

@@ -1,6 +1,6 @@
 //! Restarts that nobody notices, reboots, drift, and the host left as found.
 use crate::{
-    crash::base,
+    kinds::base,
     support::{World, converged, is_converged, snapshot},
 };
 use pontoon::model::kernel::{Item, Op};
@@ -25,21 +25,37 @@ fn a_restart_touches_only_what_died_with_the_process() {
 }
 
 #[test]
-fn a_reboot_brings_networks_and_volumes_back_and_releases_sandboxes() {
+fn a_reboot_brings_promises_back_and_releases_sandboxes() {
     let mut world = base();
+    world.ok(
+        "Sandbox.Create",
+        json!({"name": "new", "leased": true, "netns": "/run/netns/leased", "networks": [{"network": "back"}]}),
+    );
+    let reserved = world.disk.contents().reservations;
+    assert_eq!(reserved.iter().map(|pool| pool.addresses.len()).sum::<usize>(), 2);
+    let (seat, leased) = (world.address("seat", "front"), world.address("new", "back"));
     world.reboot();
     converged(&world);
     let view = world.engine().view();
-    assert_eq!(view.sandboxes.size(), 0);
-    for network in ["front", "back", "empty", "bridge", "host", "none"] {
+    assert_eq!(view.sandboxes.size(), 0, "made, given, handed and leased ones");
+    for network in ["front", "back", "empty", "plan", "bridge", "host", "none"] {
         world.network(network);
     }
-    for volume in ["spare", "scratch"] {
+    for volume in ["spare", "scratch", "lent"] {
         world.volume(volume);
     }
-    assert_eq!(view.volumes.size(), 2, "the anonymous volume went with its sandbox");
-    let taken = json!({"name": "web", "networks": [{"network": "front", "ip": "10.1.0.2"}], "ports": [{"port": 80, "host_port": 8080}]});
-    world.ok("Sandbox.Create", taken);
+    assert_eq!(view.volumes.size(), 3, "the anonymous volume went with its sandbox");
+    assert_eq!(world.disk.contents().reservations, reserved, "subnets, and the addresses taken of them");
+    // A mount that a runtime asked for did not outlive the boot.
+    world.ok("Volume.Remove", json!({"name": "lent"}));
+    // All they had is free: a static address, a port, what was handed over, what was leased.
+    for (name, network, ip) in
+        [("web", "front", "10.1.0.2"), ("seat", "front", seat.as_str()), ("leased", "back", leased.as_str())]
+    {
+        world.ok("Sandbox.Create", json!({"name": name, "networks": [{"network": network, "ip": ip}]}));
+    }
+    let ports = json!([{"port": 80, "host_port": 8080}, {"port": 1, "host_port": 9000}, {"port": 2, "host_port": 9001}]);
+    world.ok("Sandbox.Publish", json!({"name": "web", "ports": ports}));
     converged(&world);
 }
 

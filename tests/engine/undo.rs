@@ -1,7 +1,7 @@
 //! A call that cannot be carried out leaves everything as it was: at every operation, and on a full disk.
 use crate::{
-    crash::{base, kinds},
-    support::{World, command, converged, snapshot},
+    kinds::{base, kinds},
+    support::{World, converged, snapshot},
 };
 use pontoon::error::{Error, Kind};
 use serde_json::json;
@@ -9,12 +9,13 @@ use serde_json::json;
 #[test]
 fn a_failure_of_any_operation_is_undone() {
     let mut cases = 0;
-    for (what, method, body) in kinds() {
+    for kind in kinds() {
+        let what = kind.what;
         for operation in 0.. {
             let world = base();
             let before = snapshot(&world);
             world.kernel.fail_after(operation, Error::exhausted("no buffer space"));
-            let reply = world.run(command(method, body.clone()));
+            let reply = kind.run(&world);
             if world.kernel.calm() {
                 assert!(reply.is_ok(), "{what}: {reply:?}");
                 break;
@@ -24,7 +25,7 @@ fn a_failure_of_any_operation_is_undone() {
             assert_eq!(error.to_string(), "no buffer space", "{what}, operation {operation}");
             world.until("the undoing", |world| snapshot(world) == before);
             converged(&world);
-            world.ok(method, body.clone());
+            kind.ok(&world);
             converged(&world);
         }
     }
@@ -41,7 +42,8 @@ fn a_full_disk_is_said_and_changes_nothing() {
 }
 
 fn full_disk(slow_disk: bool, failing: Option<u64>) {
-    for (what, method, body) in kinds() {
+    for kind in kinds() {
+        let what = kind.what;
         let world = base();
         world.disk.set_slow(slow_disk);
         failing
@@ -49,13 +51,13 @@ fn full_disk(slow_disk: bool, failing: Option<u64>) {
             .for_each(|after| world.kernel.fail_after(after, Error::exhausted("no buffer space")));
         let before = snapshot(&world);
         world.disk.set_full(true);
-        let error = world.run(command(method, body.clone())).expect_err(what);
+        let error = kind.run(&world).expect_err(what);
         assert_eq!(error.kind, Kind::Exhausted, "{what}: {error}");
         world.kernel.calm();
         world.until("the undoing", |world| snapshot(world) == before);
         converged(&world);
         world.disk.set_full(false);
-        world.ok(method, body);
+        kind.ok(&world);
         converged(&world);
     }
 }

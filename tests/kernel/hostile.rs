@@ -1,5 +1,5 @@
 //! What a container tries against its neighbours and against us, with every right that it has in its own namespace.
-use crate::world::{Place, need, tool::soon, world, world_with_neighbours};
+use crate::world::{Box, Place, need, tool::soon, world, world_with_neighbours};
 use serde_json::json;
 use std::{
     collections::VecDeque,
@@ -156,44 +156,70 @@ fn bare_echo(over: &AtomicBool) {
     }
 }
 
+/// Also when an assertion fails, or the others would go on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn p50_and_p99(mut took: Vec<Duration>) -> (Duration, Duration) {
     took.sort();
     (took[took.len() / 2], took[took.len() * 99 / 100])
 }
 
-/// One sandbox floods its resolver, another opens connections to it by the thousand; a neighbour's lookups stay quick: 99
-/// of 100 in 5 ms on a quiet machine (`FLOOD_P99_MS=5`), and on a busy one not much later than from a server that has
-/// nothing else to do.
+/// p99 of a neighbour's lookups, and of what a bare echo on the same machine takes at the same time.
+fn asks(b: &Box, what: &str) -> (Duration, Duration) {
+    let known = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01f\0\0\x01\0\x01";
+    let once = |_| {
+        thread::sleep(Duration::from_millis(2));
+        (asked("127.0.0.11:53", known), asked("127.0.0.1:7", known))
+    };
+    let (ours, bare) = b.place.enter(|| (0..400).map(once).unzip());
+    let ((p50, p99), (bare50, bare99)) = (p50_and_p99(ours), p50_and_p99(bare));
+    eprintln!("a neighbour {what}: p50 {p50:?}, p99 {p99:?}; a bare echo: p50 {bare50:?}, p99 {bare99:?}");
+    (p99, bare99)
+}
+
+/// One sandbox floods its resolver, another opens connections to it by the thousand, and both; a neighbour's lookups stay
+/// quick: 99 of 100 within 5 ms. On a busy machine (`make soak` has a quiet one and says FLOOD_STRICT) a slow one is forgiven
+/// where a server that has nothing else to do was slow too, or the neighbour was before the flood.
 #[test]
 fn a_flood_does_not_slow_a_neighbour() {
+    const LIMIT: Duration = Duration::from_millis(5);
     need(&["ip", "nft"]);
+    let strict = std::env::var_os("FLOOD_STRICT").is_some();
     world(|w| {
         w.network("n", json!({}));
         let (f, c, b) = (w.sandbox("f", &["n"]), w.sandbox("c", &["n"]), w.sandbox("b", &["n"]));
         let over = AtomicBool::new(false);
-        let (ours, bare): (Vec<Duration>, Vec<Duration>) = thread::scope(|scope| {
-            scope.spawn(|| flood(&f.place, &over));
+        thread::scope(|scope| {
+            let _over = Over(&over);
             scope.spawn(|| b.place.enter(|| bare_echo(&over)));
-            let crowd = scope.spawn(|| crowd(&c.place, &over));
-            thread::sleep(Duration::from_millis(500));
-            let both = b.place.enter(|| {
-                let known = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x01f\0\0\x01\0\x01";
-                let once = |_| {
-                    thread::sleep(Duration::from_millis(2));
-                    (asked("127.0.0.11:53", known), asked("127.0.0.1:7", known))
-                };
-                (0..500).map(once).unzip()
-            });
-            over.store(true, Relaxed);
-            let opened = crowd.join().expect("crowd");
-            assert!(opened > 1500, "it did open connections: {opened}");
-            both
+            let (quiet, _) = asks(&b, "without a flood");
+            for (what, by_udp, by_tcp) in
+                [("of a flood", true, false), ("of a crowd", false, true), ("of both", true, true)]
+            {
+                let done = AtomicBool::new(false);
+                let (p99, bare) = thread::scope(|scope| {
+                    let _done = Over(&done);
+                    by_udp.then(|| scope.spawn(|| flood(&f.place, &done)));
+                    let crowd = by_tcp.then(|| scope.spawn(|| crowd(&c.place, &done)));
+                    thread::sleep(Duration::from_millis(500));
+                    let took = asks(&b, what);
+                    done.store(true, Relaxed);
+                    let opened = crowd.map(|crowd| crowd.join().expect("crowd"));
+                    assert!(opened.is_none_or(|opened| opened > 1000), "it did open connections: {opened:?}");
+                    took
+                });
+                let forgiven = if strict { Duration::ZERO } else { 4 * bare.max(quiet) };
+                assert!(
+                    p99 < LIMIT.max(forgiven),
+                    "{what}: p99 {p99:?}, a bare echo's {bare:?}, before {quiet:?}"
+                );
+            }
         });
-        let ((p50, p99), (bare50, bare99)) = (p50_and_p99(ours), p50_and_p99(bare));
-        eprintln!(
-            "a neighbour of a flood: p50 {p50:?}, p99 {p99:?}; a bare echo: p50 {bare50:?}, p99 {bare99:?}"
-        );
-        let limit = std::env::var("FLOOD_P99_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(25);
-        assert!(p99 < Duration::from_millis(limit).max(4 * bare99), "p99 {p99:?}, a bare echo's {bare99:?}");
     });
 }

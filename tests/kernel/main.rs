@@ -21,6 +21,7 @@ mod frames;
 mod handover;
 mod hostile;
 mod instances;
+mod many_at_once;
 mod names;
 mod names_life;
 mod neighbours;

@@ -46,6 +46,43 @@ fn another_mac_is_dropped() {
     });
 }
 
+/// A bridge learns where a MAC is from frames that no rule sees: those to 01:80:c2:00:00:00 and up.
+#[test]
+fn nobody_takes_a_neighbours_place_on_the_bridge() {
+    const FRAMES: &str = "import socket,sys\n\
+        s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW); s.bind(('eth0',0))\n\
+        source=bytes.fromhex(sys.argv[1].replace(':',''))\n\
+        for last in range(64):\n  for kind in (0x88cc,0x888e,0x8809,0x0026,0x0800,0x0806,0x86dd):\n    \
+        s.send(bytes.fromhex('0180c20000%02x'%last)+source+kind.to_bytes(2,'big')+b'\\0'*50)\n\
+        for to in (b'\\xff'*6,b'\\1\\0\\x5e\\0\\0\\1',b'\\x33\\x33\\0\\0\\0\\1'): s.send(to+source+b'\\x90\\0'+b'\\0'*50)";
+    need(&["ip", "nft", "bridge", "python3"]);
+    world(|w| {
+        let (a, b, _echo) = pair(w, json!({}));
+        let c = w.sandbox("c", &["n"]);
+        let device = w.call("Network.Inspect", json!({"name": "n"}))["device"].clone();
+        let device = device.as_str().expect("a device");
+        let ports = || {
+            let all = w.host.run("bridge", &["fdb", "show", "br", device]);
+            let mut of: Vec<String> =
+                all.lines().map(|l| l.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect();
+            of.sort();
+            of.dedup();
+            of
+        };
+        let (before, mac) = (ports(), |place: &crate::world::Place, name: &str| {
+            place.link(name)["address"].as_str().expect("mac").to_owned()
+        });
+        for stolen in [mac(&b.place, "eth0"), mac(&w.host, device), "02:66:66:66:66:66".to_owned()] {
+            a.place.run("python3", &["-c", FRAMES, &stolen]);
+            assert_eq!(ports(), before, "where the bridge sends what is for {stolen}");
+            for to in [format!("{}:80", b.ip), format!("[{}]:80", b.ip6)] {
+                echo::open(&c.place, &to, "b");
+                echo::open(&w.host, &to, "b");
+            }
+        }
+    });
+}
+
 /// ARP with a neighbour's address: nobody may take over another's seat.
 #[test]
 fn a_false_arp_answer_is_not_believed() {

@@ -62,7 +62,8 @@ fn load(path: &str) {
     // The script looks for the author of changes by this name.
     nix::sys::prctl::set_name(c"nft").expect("a name");
     if text.contains("table ip pontoon") {
-        return install_resolver(Redirect { port: 40_053, by_network: false }).expect("the sandbox's table");
+        let redirect = Redirect { port: 40_053, by_network: false };
+        return drop(install_resolver(redirect).expect("the sandbox's table"));
     }
     let elements: Vec<Element> = text.lines().flat_map(read::line).collect();
     let mut nft = Nft::open("default").expect("a socket");

@@ -89,8 +89,7 @@ pub fn stand_and_go(
     for round in rounds.clone() {
         let (mine, theirs) = (place::empty(&format!("o{round}")), place::empty(&format!("b{round}")));
         floor.attach.push(hand.attach(round, &theirs));
-        let port = vec![ports(10_000 + round as u16, 80, 1)];
-        own.attach.push(timed(|| ours.attach(&format!("s{round}"), Some(&mine), port)));
+        own.attach.push(attached(ours, round, &mine));
         lost += usize::from(!answers(&mine, "10.98.0.1"));
     }
     for turn in 0..2 {
@@ -106,6 +105,12 @@ pub fn stand_and_go(
         .for_each(|round| ['o', 'b'].map(|letter| place::forget(&path(letter, round))).into_iter().collect());
     place::pause();
     lost
+}
+
+/// Seconds of one attach with one port.
+pub fn attached(ours: &Ours, round: usize, netns: &Path) -> f64 {
+    let port = vec![ports(10_000 + round as u16, 80, 1)];
+    timed(|| ours.attach(&format!("s{round}"), Some(netns), port))
 }
 
 /// Does a closed TCP port there refuse at once? (ICMP answers are rate-limited, a refusal is not.)

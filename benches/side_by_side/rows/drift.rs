@@ -4,6 +4,7 @@
 use super::Add;
 use crate::{
     ours::{Ours, ports},
+    place::Place,
     table::{Row, Target},
     unit::Unit,
 };
@@ -50,6 +51,40 @@ pub fn rows(add: Add<'_>) {
     row("a veth deleted, right again", ROUNDS, &|n| format!("ip link del {}", ends[ROUNDS + n]));
     row("their bridge set down, right again", FEW, &|_| format!("ip link set {bridge} down"));
     row("its address removed, right again", FEW, &|_| format!("ip addr flush dev {bridge}"));
+    // The kernel lets a thousand ports go first, 0.4 to 1.6 s, and holds the RTNL until the command ends.
+    let times: Vec<f64> = (0..FEW).map(|_| one(&ours, &repairs, &format!("ip link del {bridge}"))).collect();
+    add(Row::new("drift", "their bridge deleted, right again, with 1,000 sandboxes", Unit::Time)
+        .ours(&times)
+        .limit(BARE, &bare())
+        .note("after the end of the command; another bridge, with every port put on it and dressed anew")
+        .hold(Target::Limit(1.0)));
+}
+
+const BARE: &str = "ip -batch, the ports alone";
+
+/// Seconds that it takes to put a thousand ports on a new bridge and say how each is: without MACs, addresses and rules.
+fn bare() -> Vec<f64> {
+    let place = Place::new("bare-ports");
+    let batch = |what: &str, line: &dyn Fn(usize) -> String| {
+        let path = crate::folder().join(format!("ports-{what}"));
+        let lines: Vec<String> = (0..SANDBOXES).map(line).collect();
+        std::fs::write(&path, lines.join("\n") + "\n").expect("a batch");
+        format!("ip -batch {}", path.display())
+    };
+    place.run(&batch("make", &|n| format!("link add h{n} up type veth peer name p{n}")));
+    let join = batch("join", &|n| format!("link set dev h{n} master ports0"));
+    let dress = batch("dress", &|n| format!("link set dev h{n} type bridge_slave neigh_suppress on"));
+    let once = |_| {
+        place.run("ip link add name ports0 type bridge");
+        place.run("ip link set dev ports0 up");
+        let start = Instant::now();
+        place.run(&join);
+        place.run(&dress);
+        let took = start.elapsed().as_secs_f64();
+        place.run("ip link del dev ports0");
+        took
+    };
+    (0..FEW).map(once).collect()
 }
 
 /// Another name of nft for every round, since who does it belongs to what is noticed.

@@ -1,5 +1,6 @@
 //! The rows, a file for each group. `make bench ROW=NAME` runs one group.
 mod attach;
+mod builds;
 mod doorways;
 mod drift;
 mod full;
@@ -35,4 +36,5 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("volumes", volumes::rows),
     ("drift", drift::rows),
     ("house", house::rows),
+    ("builds", builds::rows),
 ];

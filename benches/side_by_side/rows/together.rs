@@ -42,27 +42,41 @@ pub fn rows(add: Add<'_>) {
             .0,
         );
         forget(&spaces);
-        let spaces = self::spaces();
-        let (persecond, times) = rate(|caller, start| {
-            start.wait();
-            let mine = caller * EACH..(caller + 1) * EACH;
-            let one = |round: usize| {
-                let port = vec![ports(10_000 + round as u16, 80, 1)];
-                timed(|| ours.attach(&format!("s{round}"), Some(&spaces[round]), port))
-            };
-            let times = mine.clone().map(one).collect();
-            let ours = &ours;
-            (times, Box::new(move || mine.for_each(|round| ours.detach(&format!("s{round}")))))
-        });
+        let (persecond, times) = own_rate(&ours);
         own.push(persecond);
         waits.extend(times);
-        forget(&spaces);
     }
     add(Row::new("together", "16 callers attaching at once: rate", Unit::Rate)
         .ours(&own)
         .limit(bare::WHO, &floor)
         .hold(Target::Limit(0.7)));
     add(Row::new("together", "16 callers attaching at once: each call", Unit::Time).ours(&waits));
+}
+
+/// Attaches a second of several builds, in turn.
+pub fn beside<const N: usize>(all: &[Ours; N], runs: usize) -> [Vec<f64>; N] {
+    let mut rates = [const { Vec::new() }; N];
+    for run in 0..runs * N {
+        rates[run % N].push(own_rate(&all[run % N]).0);
+    }
+    rates
+}
+
+/// Attaches a second through the daemon, and the seconds of each.
+fn own_rate(ours: &Ours) -> (f64, Vec<f64>) {
+    let spaces = spaces();
+    let found = rate(|caller, start| {
+        start.wait();
+        let mine = caller * EACH..(caller + 1) * EACH;
+        let one = |round: usize| {
+            let port = vec![ports(10_000 + round as u16, 80, 1)];
+            timed(|| ours.attach(&format!("s{round}"), Some(&spaces[round]), port))
+        };
+        let times = mine.clone().map(one).collect();
+        (times, Box::new(move || mine.for_each(|round| ours.detach(&format!("s{round}")))))
+    });
+    forget(&spaces);
+    found
 }
 
 fn spaces() -> Vec<PathBuf> {

@@ -23,30 +23,47 @@ pub fn rows(add: Add<'_>) {
     let ours = Ours::alone("ours-volumes");
     let docker = Dockerd::start("dockerd-volumes");
     let theirs = docker.as_ref().map_err(Clone::clone);
-    let once = |_| {
-        let body = json!({ "name": "one" });
-        let create = timed(|| drop(ours.call("Volume.Create", body.clone())));
-        (create, timed(|| drop(ours.call("Volume.Remove", body.clone()))))
-    };
-    let (create, remove): (Vec<f64>, Vec<f64>) = (0..RUNS).map(once).unzip();
-    let peer = theirs.clone().and_then(dockers);
-    let pick = |first: bool| peer.clone().map(|both| if first { both.0 } else { both.1 });
-    add(Row::new("volumes", "create a volume", Unit::Time).ours(&create).peer(dockerd::WHO, &pick(true)));
-    add(Row::new("volumes", "remove a volume", Unit::Time).ours(&remove).peer(dockerd::WHO, &pick(false)));
+    let call = |method: &str, name: &str| timed(|| drop(ours.call(method, json!({ "name": name }))));
+    let own = lives(|name| Ok(call("Volume.Create", name)), |name| Ok(call("Volume.Remove", name)));
+    let own = own.expect("volumes of ours");
+    let peer = theirs.clone().and_then(|docker| {
+        let call = |verb: &str, path: &str, body: Value| {
+            let mut said = Ok(Value::Null);
+            let took = timed(|| said = docker.call(verb, path, body));
+            said.map(|_| took)
+        };
+        lives(
+            |name| call("POST", "/volumes/create", json!({ "Name": name })),
+            |name| call("DELETE", &format!("/volumes/{name}"), Value::Null),
+        )
+    });
+    for (which, what) in
+        ["create a volume", "remove a volume", "create a volume where one of its name was just removed"]
+            .into_iter()
+            .enumerate()
+    {
+        let peer = peer.clone().map(|times| times[which].clone());
+        add(Row::new("volumes", what, Unit::Time).ours(&own[which]).peer(dockerd::WHO, &peer));
+    }
     copy_up(add, &ours, theirs);
 }
 
-fn dockers(docker: &Dockerd) -> Result<(Vec<f64>, Vec<f64>), String> {
-    let mut both = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        let mut said = Ok(Value::Null);
-        both.0.push(timed(|| said = docker.call("POST", "/volumes/create", json!({ "Name": "one" }))));
-        said?;
-        let mut said = Ok(Value::Null);
-        both.1.push(timed(|| said = docker.call("DELETE", "/volumes/one", Value::Null)));
-        said?;
+type Timed = Result<f64, String>;
+
+/// Seconds of creating, of removing, and of creating under the name that has just been freed.
+fn lives(
+    mut create: impl FnMut(&str) -> Timed,
+    mut remove: impl FnMut(&str) -> Timed,
+) -> Result<[Vec<f64>; 3], String> {
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..RUNS {
+        let name = format!("volume{round}");
+        times[0].push(create(&name)?);
+        times[1].push(remove(&name)?);
+        times[2].push(create(&name)?);
+        remove(&name)?;
     }
-    Ok(both)
+    Ok(times)
 }
 
 /// The whole of a first start with the volume, less that of one whose volume is filled already.

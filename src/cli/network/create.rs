@@ -124,3 +124,7 @@ fn refuse_swarm(args: &CreateArgs) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "create_tests.rs"]
+mod tests;

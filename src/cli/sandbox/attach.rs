@@ -136,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_network_texts() {
+        let seeds = [
+            "front,ip=10.1.0.5,ip6=fd00:1::5,mac=02:42:0a:00:00:05,alias=x,alias=y,ifname=b0,priority=-3,link=db:d",
+            "name=front,ingress=10mbit,egress=1mbit:64kbit,link-local-ip=169.254.7.7",
+            "front,gw-priority=7,driver-opt=com.docker.network.endpoint.ifname=b0",
+            "front,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1",
+            "container:web",
+        ];
+        crate::testbed::fuzz("network texts", 2_000, &seeds, |bytes| {
+            if let Ok(endpoint) = parse(&String::from_utf8_lossy(bytes)) {
+                crate::engine::spec_tests::seat(endpoint);
+            }
+        });
+    }
+
+    #[test]
     fn flags_of_the_first_network() {
         let flags = SandboxFlags {
             network: vec!["a".into(), "b".into()],

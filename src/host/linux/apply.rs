@@ -202,6 +202,7 @@ fn remove(linux: &mut Linux, item: &Item, all: &[Op], applied: &mut Applied) -> 
             let namespaces = linux.namespaces.lock();
             if let Some(namespace) = namespaces.get(&gone.sandbox).filter(|_| theirs) {
                 let socket = linux.home.enter(namespace.as_fd(), nft::remove_resolver)??;
+                linux.parted = Some(std::time::Instant::now());
                 let _ = linux.sweep.send(Chore::Close(Box::new(socket)));
             }
             Ok(())

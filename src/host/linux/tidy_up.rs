@@ -18,7 +18,11 @@ use std::{
 };
 
 /// The kernel's work after a deletion is over by then: one grace period, 2 to 30 ms.
-const SETTLED: Duration = Duration::from_millis(60);
+pub const SETTLED: Duration = Duration::from_millis(60);
+
+/// How long a socket is kept at the most, and how many.
+const LONGEST: Duration = Duration::from_secs(1);
+const MOST: usize = 128;
 
 /// What no caller waits for.
 pub enum Chore {
@@ -26,7 +30,7 @@ pub enum Chore {
     Forget(Vec<Filter>),
     /// Our tables were gone: those that began meanwhile are judged again.
     JudgeAgain,
-    /// A netfilter socket in a sandbox, which has deleted something there. Closed at once it would wait for a grace period
+    /// A netfilter socket in a sandbox where something was deleted a moment ago. Closed at once it would wait for a grace period
     /// under the lock of its namespace's tables (nft_rcv_nl_event); the deletion of the sandbox's link, which tells those
     /// tables, would wait for that lock with the RTNL in hand, and everybody for the RTNL: 8 ms of each detach.
     Close(Box<dyn Send>),
@@ -54,7 +58,7 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
                         Err(error) => tracing::warn!(%error, "connections that began without rules go on"),
                     }
                 }
-                Chore::Close(socket) => open.0.push_back((Instant::now() + SETTLED, socket)),
+                Chore::Close(socket) => open.push(socket),
             }
         }
     };
@@ -63,17 +67,36 @@ pub fn sweeper(instance: &str) -> Result<mpsc::Sender<Chore>> {
     Ok(send)
 }
 
-/// Sockets to be closed, and when; the first first.
+/// Sockets to be closed when nothing was deleted for a while, since what is deleted meanwhile may be where they are. Each
+/// holds its namespace, so none waits for long.
 #[derive(Default)]
-struct Open(VecDeque<(Instant, Box<dyn Send>)>);
+struct Open {
+    sockets: VecDeque<(Instant, Box<dyn Send>)>,
+    last: Option<Instant>,
+}
 
 impl Open {
+    fn push(&mut self, socket: Box<dyn Send>) {
+        let now = Instant::now();
+        self.last = Some(now);
+        self.sockets.push_back((now, socket));
+        if self.sockets.len() > MOST {
+            self.sockets.pop_front();
+        }
+    }
+
+    /// When the first one is to be closed.
+    fn due(&self) -> Option<Instant> {
+        let (since, _) = self.sockets.front()?;
+        Some((self.last? + SETTLED).min(*since + LONGEST))
+    }
+
     /// The next chore; meanwhile what is due is closed. None: there will be none any more.
     fn next(&mut self, receive: &mpsc::Receiver<Chore>) -> Option<Chore> {
-        while let Some((due, _)) = self.0.front() {
+        while let Some(due) = self.due() {
             match receive.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(chore) => return Some(chore),
-                Err(RecvTimeoutError::Timeout) => drop(self.0.pop_front()),
+                Err(RecvTimeoutError::Timeout) => drop(self.sockets.pop_front()),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }

@@ -37,11 +37,14 @@ type Suspects = BTreeMap<Suspect, String>;
 impl Links {
     /// Reads anew which links are ours.
     pub fn look(&mut self, instance: &str, switches: &mut Switches) -> Result<()> {
-        *self = Links::default();
-        for link in observe::links(&mut Route::open()?)? {
-            self.enter(&link, instance, switches);
-        }
+        self.among(&observe::links(&mut Route::open()?)?, instance, switches);
         Ok(())
+    }
+
+    /// The same, when all links are known already.
+    pub fn among(&mut self, links: &[LinkSeen], instance: &str, switches: &mut Switches) {
+        *self = Links::default();
+        links.iter().for_each(|link| self.enter(link, instance, switches));
     }
 
     /// Takes one notice in. True: notices were lost, and everything has to be looked at.

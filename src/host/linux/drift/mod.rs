@@ -10,7 +10,7 @@ mod switches;
 use super::{
     foreign::Keeper,
     kernel::MountVolumes,
-    netlink::listen::Ear,
+    netlink::{LinkSeen, listen::Ear},
     nft::{Notice, Watch},
 };
 use crate::{
@@ -58,10 +58,12 @@ struct Listener {
     drifted: Drifted,
 }
 
-/// Starts the thread, in the calling thread's namespace. `own` is the port number of the socket that we change the
+/// Starts the thread, in the calling thread's namespace. `heard`: its ear, and all links as they were when it was open already,
+/// so that nothing falls in between. `own` is the port number of the socket that we change the
 /// tables with; `mounting` becomes true with the first volume that is mounted.
 pub fn start(
     instance: &str,
+    (ear, seen): (Ear, &[LinkSeen]),
     own: u32,
     volumes: Arc<dyn MountVolumes>,
     mounting: Arc<AtomicBool>,
@@ -70,10 +72,9 @@ pub fn start(
 ) -> Result<()> {
     let mountinfo = "/proc/self/mountinfo";
     let mounts = File::open(mountinfo).map_err(|error| Error::os(format!("open {mountinfo}"), &error))?;
-    let (tables, ear) = (Watch::open(instance)?, Ear::open()?);
+    let tables = Watch::open(instance)?;
     let (mut links, mut switches) = (Links::default(), Switches::open()?);
-    // Looked at after the ear is open, so that nothing falls in between.
-    links.look(instance, &mut switches)?;
+    links.among(seen, instance, &mut switches);
     let instance = instance.to_owned();
     let mounted = Vec::new();
     let mut listener = Listener {

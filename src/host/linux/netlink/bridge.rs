@@ -19,7 +19,10 @@ use crate::{
 use netlink_packet_route::{
     RouteNetlinkMessage,
     address::AddressMessage,
-    link::{BridgeStpState, InfoBridge, InfoData, InfoKind, LinkAttribute, LinkInfo},
+    link::{
+        BridgeBooleanOptionFlags, BridgeBooleanOptions, BridgeStpState, InfoBridge, InfoData, InfoKind,
+        LinkAttribute, LinkInfo,
+    },
 };
 
 /// Makes a bridge, up and with its addresses, and returns its index. An interface of that name: `Conflict`.
@@ -64,6 +67,7 @@ fn make(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32> {
             LinkInfo::Data(InfoData::Bridge(vec![
                 InfoBridge::StpState(BridgeStpState::Disabled),
                 InfoBridge::MulticastSnooping(false),
+                deaf_to_neighbours(),
             ])),
         ]),
     ];
@@ -103,6 +107,13 @@ fn make(route: &mut Route, instance: &str, bridge: &Bridge) -> Result<u32> {
     }
 }
 
+/// From frames to 01:80:c2:00:00:0x (LLDP, 802.1X ...) a bridge learns the sender's MAC before any rule sees them
+/// (br_handle_frame, NF_BR_LOCAL_IN): one such frame with a neighbour's MAC took the neighbour's traffic away. Kernel 5.0.
+fn deaf_to_neighbours() -> InfoBridge {
+    let flag = BridgeBooleanOptionFlags::NoLinkLocalLearn;
+    InfoBridge::MultiBoolOpt(BridgeBooleanOptions { value: flag, mask: flag })
+}
+
 /// Brings an existing bridge of ours from `found` to `wanted`: MAC, MTU, addresses, switches, up.
 pub fn change(route: &mut Route, instance: &str, found: &Bridge, wanted: &Bridge) -> Result<()> {
     let Some(seen) = ours(route, instance, wanted)? else {
@@ -116,6 +127,10 @@ pub fn change(route: &mut Route, instance: &str, found: &Bridge, wanted: &Bridge
     // Without a wish the MTU follows the ports; it is set back only if one was wished before.
     let mtu = wanted.mtu.or(found.mtu.map(|_| 1500)).filter(|mtu| *mtu != seen.mtu);
     all.extend(mtu.map(LinkAttribute::Mtu));
+    all.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Bridge),
+        LinkInfo::Data(InfoData::Bridge(vec![deaf_to_neighbours()])),
+    ]));
     batch.push(
         Manner::Plain,
         message::set_link(Which::Index(seen.index), all),

@@ -38,13 +38,14 @@ pub struct Redirect {
 }
 
 /// Installs the redirect in the calling thread's network namespace, a sandbox's. 0.1 ms where there is none or the
-/// right one, 15 ms where another is replaced.
-pub fn install_resolver(wanted: Redirect) -> Result<()> {
+/// right one, 15 ms where another is replaced. What it returns is a socket; to close it takes 3 µs, but 7 ms where something
+/// was deleted a moment ago (`remove_resolver`).
+pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
     let mut socket = Socket::open()?;
     let mut batch = Batch::default();
     let table = table(wanted);
     let there = match found(&mut socket)? {
-        Found::Leads(to) if to == wanted => return Ok(()),
+        Found::Leads(to) if to == wanted => return Ok(socket),
         Found::Nothing => false,
         Found::Leads(_) | Found::Broken => true,
     };
@@ -56,7 +57,7 @@ pub fn install_resolver(wanted: Redirect) -> Result<()> {
         table.create(&mut batch);
     }
     let refused = match batch.commit(&mut socket)? {
-        Ok(()) => return Ok(()),
+        Ok(()) => return Ok(socket),
         Err(refused) => refused,
     };
     let step = format!("install the DNS redirect of a sandbox: {}", batch.subject_of(&refused));

@@ -80,9 +80,14 @@ struct Waiting {
 impl Reaper {
     /// Starts in the calling thread's network namespace, and sweeps what an earlier one of this instance left marked.
     pub fn start(instance: &str) -> Result<Self> {
+        let links = observe::links(&mut Route::open()?)?;
+        Self::among(instance, &links)
+    }
+
+    /// The same, when all links are known already.
+    pub fn among(instance: &str, links: &[LinkSeen]) -> Result<Self> {
         let mut route = Route::open()?;
-        let links = observe::links(&mut route)?;
-        let group = choose_group(&links, instance)?;
+        let group = choose_group(links, instance)?;
         sweep(&mut route, group)?;
         let ear = hear::Ear::open()?;
         let shared = Arc::new(Shared {
@@ -93,8 +98,8 @@ impl Reaper {
         });
         let (instance, bridges) = (instance.to_owned(), bridges::Bridges::default());
         let gone = |link: &LinkSeen| link.alias.as_deref().is_some_and(|a| mark::is_gone(a, &instance));
-        let left = links.into_iter().filter(|link| link.group != group && gone(link));
-        bridges.take_over(left.map(|link| link.name).collect())?;
+        let left = links.iter().filter(|link| link.group != group && gone(link));
+        bridges.take_over(left.map(|link| link.name.clone()).collect())?;
         let reaper = Reaper { instance, shared: shared.clone(), bridges };
         spawn("pontoon-gone", move || hear::listen(&shared, &ear))?;
         // One is always there: a sandbox has to go also when the system starts no more threads.

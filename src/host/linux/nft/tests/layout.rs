@@ -69,8 +69,8 @@ fn to(port: u16, by_network: bool) -> Redirect {
 
 #[test]
 fn resolver_table_is_that_of_the_text() {
-    same(true, || install_resolver(to(40053, false)).unwrap(), || nft_load(RESOLVER));
-    same(true, || install_resolver(to(40053, true)).unwrap(), || nft_load(RESOLVER_BY_NETWORK));
+    same(true, || drop(install_resolver(to(40053, false)).unwrap()), || nft_load(RESOLVER));
+    same(true, || drop(install_resolver(to(40053, true)).unwrap()), || nft_load(RESOLVER_BY_NETWORK));
 }
 
 #[test]
