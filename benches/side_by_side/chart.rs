@@ -11,7 +11,7 @@ const WIDTH: f64 = 1100.0;
 const LINE: f64 = 22.0;
 const TOP: f64 = 56.0;
 /// Ratios at the edges.
-const RANGE: (f64, f64) = (0.25, 1000.0);
+const RANGE: (f64, f64) = (0.15, 1000.0);
 
 pub fn svg(rows: &[Row]) -> String {
     let shown = |row: &&Row| row.unit != Unit::Share && dots(row).next().is_some();
@@ -24,7 +24,7 @@ pub fn svg(rows: &[Row]) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
          <text x=\"{LABELS}\" y=\"16\">how many times better Pontoon is; left of 1x the other is better</text>"
     );
-    for ratio in [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0] {
+    for ratio in [0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0] {
         let x = at(ratio);
         let colour = if ratio == 1.0 { "#1a7f37" } else { "#dddddd" };
         let _ = writeln!(
@@ -77,7 +77,8 @@ fn legend(out: &mut String, rows: &[&Row]) {
     for (who, limit, _) in rows.iter().flat_map(|row| dots(row)) {
         let colour = colour(&who, limit);
         if !seen.iter().any(|(known, _)| *known == colour) {
-            seen.push((colour, if limit { "limit".to_owned() } else { who }));
+            let name = who.split(' ').next().unwrap_or_default();
+            seen.push((colour, if limit { "limit".to_owned() } else { name.to_owned() }));
         }
     }
     let mut x = LABELS;

@@ -75,6 +75,8 @@ async fn converse(stream: UnixStream, doorways: Doorways, seat: Seat, mut stop: 
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64).max_buf_size(HEAD);
+    // As Go writes names of headers: `curl | grep Api-Version` is a client too.
+    http.title_case_headers(true);
     let connection = http.serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
     tokio::pin!(connection);
     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
@@ -110,8 +112,7 @@ async fn route(head: &Parts, body: Bytes, doorways: &Doorways) -> reply::Answer 
         (&Method::POST, path) if plugin::knows(path) => plugin::call(path, &body, doorways).await,
         (&Method::POST, path) if native::knows(path) => {
             let method = path.trim_start_matches('/').to_owned();
-            let stream = head.headers.get("accept").is_some_and(|kind| kind == "application/x-ndjson");
-            native::call(&method, body, stream, doorways).await
+            native::call(&method, body, native::Wish::read(&head.headers), doorways).await
         }
         (method, path) if path == "/" || native::knows(path) => {
             let message =

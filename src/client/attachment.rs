@@ -9,7 +9,7 @@ use crate::{
             Filters, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxPublish, SandboxRemove, Which,
         },
         port::{Port, PortSpec},
-        reply::{Created, EndpointInfo, Removed, SandboxInfo},
+        reply::{EndpointInfo, Removed, SandboxInfo},
         sandbox::Netns,
     },
 };
@@ -89,12 +89,9 @@ impl Client {
         let netns = request.netns.clone().unwrap_or_default();
         // One stale sandbox and one name that is taken are two detours at most.
         for _ in 0..3 {
-            let error = match self.call::<Created>(&Command::SandboxCreate(request.clone())) {
-                Ok(created) => {
-                    return self.call(&Command::SandboxInspect(Which::new(created.id.to_string())));
-                }
+            let error = match self.create_sandbox(request.clone()) {
                 Err(error) if error.kind == Kind::Conflict => error,
-                Err(error) => return Err(error),
+                done => return done,
             };
             match self.sandbox_of(owner)? {
                 Some(sandbox) if lives_in(&sandbox, &netns) => return self.join(&sandbox, request),
@@ -119,9 +116,23 @@ impl Client {
     }
 
     fn join(&self, sandbox: &SandboxInfo, request: SandboxCreate) -> Result<SandboxInfo> {
-        let missing = request.ports.iter().filter(|wanted| !sandbox.ports.iter().any(|p| is(p, wanted)));
-        let missing: Vec<PortSpec> = missing.cloned().collect();
-        let networks: Vec<String> = request.networks.iter().map(|seat| seat.network.clone()).collect();
+        let mut joined = Vec::new();
+        if let Err(error) = self.seats_and_ports(sandbox, request, &mut joined) {
+            // What fails leaves nothing behind; the first failure is the one to tell.
+            let gone = joined.iter().map(|network| self.detach(sandbox, network));
+            gone.filter_map(Result::err).for_each(|error| eprintln!("pontoon: {error}"));
+            return Err(error);
+        }
+        self.call(&Command::SandboxInspect(Which::new(sandbox.id.to_string())))
+    }
+
+    /// Notes in `joined` the networks that it has a new seat in.
+    fn seats_and_ports(
+        &self,
+        sandbox: &SandboxInfo,
+        request: SandboxCreate,
+        joined: &mut Vec<String>,
+    ) -> Result<()> {
         for endpoint in request.networks {
             if let Some(ifname) = &endpoint.ifname
                 && sandbox.networks.iter().any(|seat| seat.ifname == *ifname)
@@ -131,18 +142,14 @@ impl Client {
                     sandbox.name
                 )));
             }
+            let network = endpoint.network.clone();
             let connect = NetworkConnect { sandbox: sandbox.id.to_string(), endpoint };
             self.call::<EndpointInfo>(&Command::NetworkConnect(connect))?;
+            joined.push(network);
         }
-        if !missing.is_empty()
-            && let Err(error) = self.publish(sandbox, missing)
-        {
-            // What fails leaves nothing behind; the first failure is the one to tell.
-            let gone = networks.iter().map(|network| self.detach(sandbox, network));
-            gone.filter_map(Result::err).for_each(|error| eprintln!("pontoon: {error}"));
-            return Err(error);
-        }
-        self.call(&Command::SandboxInspect(Which::new(sandbox.id.to_string())))
+        let missing = request.ports.iter().filter(|wanted| !sandbox.ports.iter().any(|p| is(p, wanted)));
+        let missing: Vec<PortSpec> = missing.cloned().collect();
+        if missing.is_empty() { Ok(()) } else { self.publish(sandbox, missing) }
     }
 
     /// These ports besides those that it has.

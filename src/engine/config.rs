@@ -2,7 +2,7 @@
 //! members.
 use super::{
     change::Change,
-    decide::{Decision, State, World, event, random_id},
+    decide::{Decision, State, World, network_event, random_id},
     network::free_name,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub fn create(state: &State, world: &World<'_>, request: &NetworkCreate) -> Resu
         config_from: None,
     };
     let reply = Reply::Created(Created { id, name: name.clone(), warnings: Vec::new() });
-    let told = event(&world.now, "network", "create", id, &name, "call");
+    let told = network_event(&world.now, "create", &network);
     let change = Change::Network { before: None, after: Some(Arc::new(network)) };
     Ok(Decision::new(vec![change], reply).with_event(told))
 }

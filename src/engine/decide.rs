@@ -3,7 +3,7 @@ use super::{books::Books, change::Change, view::View};
 use crate::{
     host::Host,
     ipam::{self, Ephemeral, Intervals},
-    model::{Id, Reply, event::Event},
+    model::{Id, Network, Reply, event::Event},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -77,6 +77,13 @@ pub fn random<const N: usize>() -> crate::error::Result<[u8; N]> {
     getrandom::fill(&mut bytes)
         .map_err(|error| crate::error::Error::internal("get random bytes").because(error))?;
     Ok(bytes)
+}
+
+/// An event about a network. It says the driver: of one that is gone nobody could look it up.
+pub fn network_event(now: &str, action: &str, network: &Network) -> Event {
+    let mut told = event(now, "network", action, network.id, &network.name, "call");
+    told.attributes.insert("driver".to_owned(), network.driver.to_string());
+    told
 }
 
 /// An event about one object.

@@ -18,6 +18,9 @@ use std::net::IpAddr;
 /// Ports of a Linux bridge (BR_MAX_PORTS in net/bridge/br_private.h is 1024, and number 0 is not given).
 const BRIDGE_PORTS: usize = 1_023;
 
+/// How the refusal of a second seat in one network begins; a dialect may have words of its own for it.
+pub const HAS_SEAT: &str = "the sandbox already has an endpoint";
+
 /// Addresses given out while deciding, taken back if the decision fails.
 pub struct Draft<'a> {
     pub books: &'a mut Books,
@@ -89,6 +92,7 @@ pub fn seat(
         aliases: request.aliases.clone(),
         links: request.links.clone(),
         priority: request.priority,
+        asked: request.ip.map(IpAddr::V4).into_iter().chain(request.ip6.map(IpAddr::V6)).collect(),
         link_local: request.link_local.clone(),
         sysctls: request.sysctls.clone(),
         routes: request.routes.clone(),
@@ -142,10 +146,7 @@ fn check(network: &Network, request: &EndpointRequest, others: &[Endpoint]) -> R
         )));
     }
     if others.iter().any(|endpoint| endpoint.network == network.id) {
-        return Err(Error::conflict(format!(
-            "the sandbox already has an endpoint in network {}",
-            network.name
-        )));
+        return Err(Error::conflict(format!("{HAS_SEAT} in network {}", network.name)));
     }
     for alias in request.aliases.iter().chain(request.links.keys()) {
         check_alias(alias)?;

@@ -51,6 +51,7 @@ mod why;
 mod writer;
 
 pub use decide::{Settings, event, random_id};
+pub use endpoint::HAS_SEAT;
 pub use events::Events;
 pub use housekeeping::Progress;
 pub use view::View;

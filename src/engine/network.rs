@@ -2,7 +2,7 @@
 use super::{
     change::Change,
     config,
-    decide::{Decision, State, World, event, random, random_id},
+    decide::{Decision, State, World, network_event, random, random_id},
     pools,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub fn create(state: &State, world: &mut World<'_>, request: &NetworkCreate) -> 
         config_from: config.map(|config| config.name.clone()),
     };
     let reply = Reply::Created(Created { id, name: name.clone(), warnings });
-    let told = event(&world.now, "network", "create", id, &name, "call");
+    let told = network_event(&world.now, "create", &network);
     let change = Change::Network { before: None, after: Some(Arc::new(network)) };
     Ok(Decision::new(vec![change], reply).with_event(told))
 }
@@ -206,7 +206,7 @@ pub fn remove(state: &State, world: &World<'_>, request: &Which) -> Result<Decis
         config::may_go(state, &network)?;
     }
     let reply = Reply::Removed(Removed { name: network.name.to_string(), warnings: Vec::new() });
-    let told = event(&world.now, "network", "remove", network.id, &network.name, "call");
+    let told = network_event(&world.now, "remove", &network);
     // Whoever reserved its subnets has no use for them any more.
     let reserved = network.pools.iter().filter_map(|pool| state.view.reservations.get(&pool.reservation?));
     let reserved = reserved.map(|r| Change::Reservation { before: Some(r.clone()), after: None });

@@ -112,6 +112,7 @@ pub fn endpoint_info(endpoint: &Endpoint, network: &Network) -> EndpointInfo {
         aliases: endpoint.aliases.clone(),
         links: endpoint.links.clone(),
         priority: endpoint.priority,
+        asked: endpoint.asked.clone(),
         link_local: endpoint.link_local.clone(),
         sysctls: endpoint.sysctls.clone(),
         routes: endpoint.routes.clone(),

@@ -1,14 +1,14 @@
 //! Deciding what becomes of sandboxes: create, start, remove, connect, disconnect.
 use super::{
     change::Change,
-    decide::{Decision, State, World, event, random_id},
+    decide::{Decision, State, World, event, network_event, random_id},
     endpoint::{Draft, check_alias, joinable, must_own_namespace, seat, shared_name},
     mounts, ports,
 };
 use crate::{
     error::{Error, Result},
     model::{
-        Id, Name, Network, Reply, Sandbox,
+        Event, Id, Name, Network, Reply, Sandbox,
         command::{
             EndpointRequest, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxRemove, SandboxStart,
         },
@@ -70,11 +70,23 @@ pub fn create(state: &mut State, world: &mut World<'_>, request: &SandboxCreate)
         auto_remove: request.auto_remove,
         container: None,
     };
+    let told = told(state, world, &sandbox, "create", "call");
     changes.push(Change::Sandbox { before: None, after: Some(Arc::new(sandbox)) });
     let mut decision = Decision::new(changes, Reply::Created(Created { id, name: name.clone(), warnings }));
     decision.chosen_ports = request.ports.iter().any(PortSpec::leaves_choice);
     decision.events = volume_events(&decision.changes, &world.now, &name);
-    Ok(decision.with_event(event(&world.now, "sandbox", "create", id, &name, "call")))
+    Ok(decision.with_event(told))
+}
+
+/// With the networks that it has a seat in, which nobody could look up any more after its end.
+fn told(state: &State, world: &World<'_>, sandbox: &Sandbox, action: &str, cause: &str) -> Event {
+    let mut told = event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause);
+    let networks = sandbox.endpoints.iter().filter_map(|seat| state.view.networks.get(&seat.network));
+    let names: Vec<&str> = networks.map(|network| network.name.as_str()).collect();
+    if !names.is_empty() {
+        told.attributes.insert("networks".to_owned(), names.join(","));
+    }
+    told
 }
 
 fn name(state: &State, request: &SandboxCreate, id: Id) -> Result<Name> {
@@ -285,7 +297,7 @@ pub fn release(
         if volumes {
             changes.extend(mounts::anonymous(&state.view, sandbox));
         }
-        events.push(event(&world.now, "sandbox", action, sandbox.id, &sandbox.name, cause));
+        events.push(told(state, world, sandbox, action, cause));
         events.extend(volume_events(&changes[first..], &world.now, &sandbox.name));
     };
     for other in sharing(state, sandbox) {
@@ -327,8 +339,9 @@ pub fn connect(state: &mut State, world: &mut World<'_>, request: &NetworkConnec
     let mut after = Sandbox::clone(&before);
     let info = super::query::endpoint_info(&endpoint, &network);
     after.endpoints.push(endpoint);
-    let mut told = event(&world.now, "network", "connect", network.id, &network.name, "call");
+    let mut told = network_event(&world.now, "connect", &network);
     told.attributes.insert("sandbox".to_owned(), before.name.to_string());
+    told.attributes.insert("sandbox_id".to_owned(), before.id.to_string());
     let changes = vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }];
     Ok(Decision::new(changes, Reply::Endpoint(info)).with_event(told))
 }
@@ -344,8 +357,9 @@ pub fn disconnect(state: &mut State, world: &mut World<'_>, request: &NetworkDis
     }
     let mut after = Sandbox::clone(&before);
     after.endpoints.retain(|endpoint| endpoint.network != network.id);
-    let mut told = event(&world.now, "network", "disconnect", network.id, &network.name, "call");
+    let mut told = network_event(&world.now, "disconnect", &network);
     told.attributes.insert("sandbox".to_owned(), before.name.to_string());
+    told.attributes.insert("sandbox_id".to_owned(), before.id.to_string());
     let reply = Reply::Removed(Removed { name: before.name.to_string(), warnings: Vec::new() });
     let changes = vec![Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) }];
     Ok(Decision::new(changes, reply).with_event(told))

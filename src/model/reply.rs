@@ -129,6 +129,9 @@ pub struct EndpointInfo {
     #[serde(default)]
     pub links: Map,
     pub priority: i32,
+    /// Which of the addresses were asked for by name, and not chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<IpAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub link_local: Vec<IpAddr>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -141,6 +141,9 @@ pub struct Endpoint {
     /// Among several networks the highest gives the default route.
     #[serde(default)]
     pub priority: i32,
+    /// Which of its addresses were asked for by name, and not chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<IpAddr>,
     /// Addresses that were asked for beside those of the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub link_local: Vec<IpAddr>,

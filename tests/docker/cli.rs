@@ -70,6 +70,9 @@ fn networks() {
         let net = json_of(w, &format!("network inspect {}", &id[..12]));
         assert_eq!(net[0]["Options"]["com.docker.network.driver.mtu"], "1400");
         assert_eq!(net[0]["Containers"][w.look("web").id.as_str()]["IPv4Address"], "10.60.1.2/16");
+        let seat = "/0/NetworkSettings/Networks/net/IPAMConfig";
+        let asked = json_of(w, "inspect web").pointer(seat).cloned();
+        assert_eq!(asked, Some(json!({ "IPv4Address": "10.60.1.2" })), "what was asked for is shown");
         refused(w, "network rm net", "has active endpoints");
         fine(w, "network disconnect net web");
         assert_eq!(fine(w, "network rm net"), "net");
@@ -135,7 +138,7 @@ fn containers_and_the_daemon() {
             w,
             "events --since 1h --until 0s --filter type=container --format {{.Action}}:{{.Actor.Attributes.name}}",
         );
-        assert_eq!(events, "create:web");
+        assert_eq!(events, "create:web\nstart:web");
         assert!(fine(w, "rm -f web").contains("web"));
         assert_eq!(fine(w, "ps -aq"), "");
         fine(w, "system prune -f --volumes");

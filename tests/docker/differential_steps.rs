@@ -375,6 +375,10 @@ pub const STEPS: &[(&str, &str, How)] = &[
         "",
         Ours(400, "client version 1.99 is too new. Maximum supported API version is 1.51"),
     ),
+    ("GET /v1.41/networks?filters=null", "", But(OPTIONS)),
+    ("POST /v1.41/networks/bridge/connect", r#"{"Container":""}"#, Same),
+    ("POST /v1.41/networks/bridge/disconnect", "{}", Same),
+    ("GET /v1.41/events?since=2&until=1", "", Same),
     ("GET /v1.41/events?since=x", "", Ours(400, "invalid time")),
     (r#"GET /v1.41/events?since=1&until=2&filters={"paint":["x"]}"#, "", Ours(400, "invalid filter 'paint'")),
 ];

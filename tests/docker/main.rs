@@ -5,6 +5,7 @@
 mod world;
 
 mod cli;
+mod contest;
 mod differential;
 mod differential_steps;
 mod dockerd;

@@ -1,5 +1,8 @@
 //! Whole objects: the keys and values that clients read.
-use crate::{raw::ask, world::world};
+use crate::{
+    raw::ask,
+    world::{http, world},
+};
 use serde_json::{Value, json};
 
 /// Every (pointer, value) is so.
@@ -79,11 +82,29 @@ fn events_come_in_order() {
     world(|w| {
         let started = "since=0";
         w.network("net", json!({}));
-        w.sandbox("box", &["bridge"]);
+        w.sandbox_with("box", json!({ "labels": { "label": "kept" } }));
+        let id = w.look("box").id;
         ask(w, "POST /networks/net/connect", r#"{"Container":"box"}"#);
         ask(w, "POST /networks/net/disconnect", r#"{"Container":"box"}"#);
         ask(w, "POST /volumes/create", r#"{"Name":"data"}"#);
         ask(w, "DELETE /volumes/data", "");
+        let mut live = http::open(&w.daemon.socket(), "GET", "/events?since=0", b"").expect("events");
+        http::head(&mut live).expect("head");
+        w.remove("box");
+        // Who listens meanwhile hears whom it was about; later only that it was.
+        let ends = std::iter::from_fn(|| http::next_line(&mut live)).find(|event| event["Action"] == "die");
+        let ends = ends.expect("an end");
+        has(
+            &ends,
+            &[
+                ("/Actor/Attributes/name", json!("box")),
+                ("/Actor/Attributes/label", json!("kept")),
+                ("/status", json!("die")),
+            ],
+        );
+        let left = http::next_line(&mut live).expect("one more");
+        has(&left, &[("/Action", json!("disconnect")), ("/Actor/Attributes/name", json!("bridge"))]);
+        drop(live);
         let until = jiff::Timestamp::now().as_second() + 1;
         let answer = ask(w, &format!("GET /events?{started}&until={until}"), "");
         assert_eq!(answer.header("Content-Type"), Some("application/json"));
@@ -103,19 +124,24 @@ fn events_come_in_order() {
             "network create",
             "container create",
             "network connect",
+            "container start",
+            "network connect",
             "network disconnect",
             "volume create",
             "volume destroy",
+            "container die",
+            "network disconnect",
+            "container destroy",
         ];
         let ours: Vec<&str> = told.iter().map(String::as_str).filter(|told| wanted.contains(told)).collect();
         assert_eq!(ours, wanted, "{told:?}");
-        let connect = events.iter().find(|event| event["Action"] == "connect").expect("connect");
+        let connect = events.iter().rfind(|event| event["Action"] == "connect").expect("connect");
         has(
             connect,
             &[
                 ("/Actor/Attributes/name", json!("net")),
                 ("/Actor/Attributes/type", json!("bridge")),
-                ("/Actor/Attributes/container", w.inspect("box")["id"].clone()),
+                ("/Actor/Attributes/container", json!(id)),
                 ("/scope", json!("local")),
             ],
         );

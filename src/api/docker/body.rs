@@ -27,6 +27,8 @@ pub fn read<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
     let mut text = serde_json::Deserializer::from_slice(body);
     let value = Value::deserialize(&mut text).map_err(|error| Error::invalid(no_json(&error, body)))?;
     text.end().map_err(|_| Error::invalid("unexpected content after JSON"))?;
+    // Go reads null as nothing said.
+    let value = if value.is_null() { Value::Object(Map::new()) } else { value };
     serde_json::from_value(fold(value)).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
 }
 

@@ -2,6 +2,7 @@
 use super::{asked::Asked, containers, networks, wire};
 use crate::{
     api::{Doorways, reply::Answer},
+    engine::HAS_SEAT,
     error::{Error, Kind, Result},
     model::{
         Command, Mac, Network, Sandbox,
@@ -74,7 +75,8 @@ fn refused(error: Error, sandbox: &Sandbox, network: &Network, fixed: &[IpAddr])
         Kind::Invalid if fixed.iter().any(|ip| kept(*ip)) => {
             Error::denied("Address already in use").because(error)
         }
-        Kind::Conflict if sandbox.endpoint_in(network.id).is_some() => Error::denied(format!(
+        // Somebody else's call may have given it this seat meanwhile: what was read before says nothing.
+        Kind::Conflict if error.to_string().contains(HAS_SEAT) => Error::denied(format!(
             "endpoint with name {} already exists in network {}",
             sandbox.name, network.name
         )),

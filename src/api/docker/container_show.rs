@@ -82,7 +82,7 @@ fn network_settings(sandbox: &SandboxInfo) -> Value {
     });
     // The seat in the default network, once more, for old clients.
     if let (Value::Object(settings), Value::Object(seat)) =
-        (&mut settings, bridge.map_or_else(|| json!({}), seat))
+        (&mut settings, bridge.map_or_else(|| json!({}), |endpoint| seat(sandbox, endpoint)))
     {
         let old =
             ["EndpointID", "Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen", "IPAddress", "IPPrefixLen"];
@@ -104,10 +104,26 @@ fn network_mode(sandbox: &SandboxInfo) -> String {
 }
 
 fn networks(sandbox: &SandboxInfo) -> Map<String, Value> {
-    sandbox.networks.iter().map(|endpoint| (endpoint.network.to_string(), seat(endpoint))).collect()
+    sandbox.networks.iter().map(|endpoint| (endpoint.network.to_string(), seat(sandbox, endpoint))).collect()
 }
 
-fn seat(endpoint: &EndpointInfo) -> Value {
+/// The addresses that were asked for; those that were chosen are not in it.
+fn wish(endpoint: &EndpointInfo) -> Value {
+    let asked = |v4: bool| endpoint.asked.iter().find(|ip| ip.is_ipv4() == v4);
+    let mut wish = Map::new();
+    wish.extend(asked(true).map(|ip| ("IPv4Address".to_owned(), json!(ip))));
+    wish.extend(asked(false).map(|ip| ("IPv6Address".to_owned(), json!(ip))));
+    if !endpoint.link_local.is_empty() {
+        wish.insert("LinkLocalIPs".to_owned(), json!(endpoint.link_local));
+    }
+    if wish.is_empty() { Value::Null } else { Value::Object(wish) }
+}
+
+fn seat(sandbox: &SandboxInfo, endpoint: &EndpointInfo) -> Value {
+    // What neighbours in another network call it is not heard in this one.
+    let elsewhere = |name: &String| sandbox.networks.iter().any(|seat| seat.aliases.contains(name));
+    let here = |name: &&String| endpoint.aliases.contains(name) || !elsewhere(name);
+    let names: Vec<&String> = sandbox.names.iter().filter(here).collect();
     let ip = |family| address(&endpoint.addresses, family);
     let text = |cidr: Option<&Cidr>| cidr.map(|cidr| cidr.address.to_string()).unwrap_or_default();
     let length = |cidr: Option<&Cidr>| cidr.map_or(0, |cidr| cidr.subnet().prefix());
@@ -116,20 +132,16 @@ fn seat(endpoint: &EndpointInfo) -> Value {
         found.map(ToString::to_string).unwrap_or_default()
     };
     let links: Vec<String> = endpoint.links.iter().map(|(alias, name)| format!("{name}:{alias}")).collect();
-    let ipam_config = match endpoint.link_local.is_empty() {
-        true => Value::Null,
-        false => json!({ "LinkLocalIPs": endpoint.link_local }),
-    };
     let sysctls: Vec<String> = endpoint.sysctls.iter().map(ToString::to_string).collect();
     let driver_opts = match sysctls.is_empty() {
         true => Value::Null,
         false => json!({ "com.docker.network.endpoint.sysctls": sysctls.join(",") }),
     };
     json!({
-        "IPAMConfig": ipam_config,
+        "IPAMConfig": wish(endpoint),
         "Links": links,
         "Aliases": endpoint.aliases,
-        "DNSNames": endpoint.aliases,
+        "DNSNames": names,
         "MacAddress": endpoint.mac,
         "DriverOpts": driver_opts,
         "GwPriority": endpoint.priority,

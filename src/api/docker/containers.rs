@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub fn find(view: &View, which: &str) -> Result<Arc<Sandbox>> {
     view.find_sandbox(which).map_err(|error| match error.kind {
         Kind::NotFound => Error::not_found(format!("No such container: {which}")),
+        _ if which.is_empty() => Error::invalid("invalid name or ID supplied: \"\""),
         _ => Error::invalid(format!("multiple IDs found with provided prefix: {which}")),
     })
 }

@@ -1,6 +1,6 @@
 //! `/events`: the engine's events in Docker's shape, past ones first, until the client goes or `until` comes. A slow
 //! client misses some; nobody waits for it.
-use super::{asked::Asked, container_show, filters::Wanted, network_show};
+use super::{asked::Asked, event_show, filters::Wanted};
 use crate::{
     api::{
         Doorways,
@@ -16,7 +16,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderValue},
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
@@ -41,6 +41,14 @@ pub fn watch(asked: &Asked<'_>, doorways: &Doorways) -> Result<Answer> {
     let wanted = Wanted::read(asked, &FILTERS)?;
     let time = |key| asked.query.get(key).map(moment).transpose();
     let (since, until) = (time("since")?, time("until")?);
+    if since.as_ref().zip(until.as_ref()).is_some_and(|(since, until)| until < since) {
+        let said = |key| asked.query.get(key).unwrap_or_default();
+        return Err(Error::invalid(format!(
+            "`since` time ({}) cannot be after `until` time ({})",
+            said("since"),
+            said("until")
+        )));
+    }
     let from = since.or_else(|| until.is_some().then(String::new));
     may_listen(&doorways.engine)?;
     let (past, mut live) = doorways.engine.events.listen(from.as_deref());
@@ -109,78 +117,15 @@ impl Teller {
     /// False: the client is gone.
     async fn tell(&mut self, event: &Event, send: &mpsc::Sender<Bytes>) -> bool {
         let now = self.engine.view();
-        let shown = show(event, &[&now, &self.view]);
+        let told = event_show::told(event, &[&now, &self.view]);
         self.view = now;
-        match fits(&self.wanted, &shown) {
-            true => send.send(reply::line(&shown)).await.is_ok(),
-            false => true,
+        for shown in told.iter().filter(|shown| fits(&self.wanted, shown)) {
+            if send.send(reply::line(shown)).await.is_err() {
+                return false;
+            }
         }
+        true
     }
-}
-
-/// Ours -> Docker's. What is not here keeps its name.
-const ACTIONS: [(&str, &str, &str); 4] = [
-    ("network", "remove", "destroy"),
-    ("volume", "remove", "destroy"),
-    ("sandbox", "remove", "destroy"),
-    ("sandbox", "release", "destroy"),
-];
-
-fn show(event: &Event, views: &[&Arc<View>]) -> Value {
-    let kind = if event.object == "sandbox" { "container" } else { event.object.as_str() };
-    let action = ACTIONS.iter().find(|(object, ours, _)| *object == event.object && *ours == event.action);
-    let action = action.map_or(event.action.as_str(), |(_, _, docker)| docker);
-    let time = event.time.parse::<Timestamp>().unwrap_or_default();
-    let nanos = i64::try_from(time.as_nanosecond()).unwrap_or_default();
-    let mut shown = json!({
-        "Type": kind,
-        "Action": action,
-        "Actor": { "ID": event.id, "Attributes": attributes(event, views) },
-        "scope": "local",
-        "time": time.as_second(),
-        "timeNano": nanos,
-    });
-    if kind == "container" {
-        shown["status"] = json!(action);
-        shown["id"] = json!(event.id);
-        shown["from"] = json!(container_show::IMAGE);
-    }
-    shown
-}
-
-fn attributes(event: &Event, views: &[&Arc<View>]) -> Value {
-    let mut all = match event.object.as_str() {
-        "volume" => json!({ "driver": "local" }),
-        "sandbox" => container(event, views),
-        _ => json!({ "name": event.name }),
-    };
-    for (key, value) in
-        event.attributes.iter().filter(|(key, _)| !matches!(key.as_str(), "sandbox" | "old_name"))
-    {
-        all[key] = json!(value);
-    }
-    if event.object == "network"
-        && let Some(network) = views.iter().find_map(|view| view.find_network(&event.id).ok())
-    {
-        all["type"] = json!(network_show::driver(network.driver));
-    }
-    if let Some(name) = event.attributes.get("sandbox") {
-        let sandbox = views.iter().find_map(|view| view.sandbox_named(name));
-        all["container"] = json!(sandbox.map_or_else(|| name.clone(), |sandbox| sandbox.id.to_string()));
-    }
-    all
-}
-
-/// Its labels, image and name, and the name that it had before a renaming.
-fn container(event: &Event, views: &[&Arc<View>]) -> Value {
-    let sandbox = views.iter().find_map(|view| view.find_sandbox(&event.id).ok());
-    let mut all = json!(sandbox.map(|sandbox| sandbox.labels.clone()).unwrap_or_default());
-    all["image"] = json!(container_show::IMAGE);
-    all["name"] = json!(event.name);
-    if let Some(old) = event.attributes.get("old_name") {
-        all["oldName"] = json!(format!("/{old}"));
-    }
-    all
 }
 
 /// Every key must fit, with one of its values.

@@ -82,7 +82,7 @@ impl Patterns {
 /// `{"label":{"a=b":true}}` and `{"label":["a=b"]}`.
 fn parse(text: &str) -> Result<BTreeMap<String, Vec<String>>> {
     let bad = || Error::invalid(format!("invalid filter: {text:?} is no map of lists"));
-    let all: BTreeMap<String, Value> = serde_json::from_str(text).map_err(|_| bad())?;
+    let all: Option<BTreeMap<String, Value>> = serde_json::from_str(text).map_err(|_| bad())?;
     let values = |value: Value| match value {
         Value::Object(map) => Ok(map.into_iter().map(|(key, _)| key).collect()),
         Value::Array(items) => {
@@ -95,7 +95,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, Vec<String>>> {
         }
         _ => Err(bad()),
     };
-    all.into_iter().map(|(key, value)| Ok((key, values(value)?))).collect()
+    all.unwrap_or_default().into_iter().map(|(key, value)| Ok((key, values(value)?))).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod connect;
 mod container_filter;
 mod container_show;
 mod containers;
+mod event_show;
 mod events;
 mod filters;
 mod host_config;
