@@ -41,7 +41,7 @@ soak: ## 500 kills, drift, floods and races under load, about ten minutes, as ro
 	SOAK_KILLS=$${SOAK_KILLS:-500} SOAK_SECONDS=$${SOAK_SECONDS:-900} SOAK_DRIFT=1 \
 	    $(if $(ROOT),env '$(RUNNER)=$(ROOT)') $(CARGO) test --test kernel soak -- --nocapture
 
-fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=); `make test` tries some thousands
+fuzz: ## A million hostile inputs for every parser (FUZZ_CASES=, FUZZ_SEED=, FUZZ_FROM=); `make test` tries some thousands
 	FUZZ_CASES=$${FUZZ_CASES:-1000000} $(CARGO) test --lib fuzz_ -- --nocapture
 
 bench: ## Pontoon and its peers side by side, as root, ten minutes (ROW=dns: one group): target/bench, benches/results, README

@@ -78,6 +78,11 @@ same() { # WANTED COMMAND...
     echo "wanted: $wanted" && echo "found: $got" && [ "$got" = "$wanted" ]
 }
 
+says() { # WORDS COMMAND...
+    words=$1 && shift
+    text=$("$@" 2>&1) && echo "$text" && case $text in *"$words"*) ;; *) return 1 ;; esac
+}
+
 refused() { # WORDS COMMAND...
     words=$1 && shift
     if text=$("$@" 2>&1); then echo "was done: $text" && return 1; fi
@@ -159,6 +164,7 @@ connected() {
     check "it is found there" same hello fetch back www
     check "its port still answers" greeted 127.0.0.1:8080
     check "and neighbours of both networks that ask by the host's address" asked_from front back
+    check "pontoon says who listens in it" says "listens on [::]:80" "$pontoon" why lan :8080
     check "connect to an internal one" docker network connect inner web
     check "it is found there as well" same hello fetch inner web
     check "one that is connected is in use" refused "active endpoints" docker network rm back

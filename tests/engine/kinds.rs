@@ -174,7 +174,8 @@ pub fn kinds() -> Vec<Kind> {
         "disconnect the last": "Network.Disconnect" {"sandbox": "app", "network": "back"} => |w| seats(w, "app") == 0;
         "start": "Sandbox.Start" {"name": "web", "pid": 41}
             => |w| w.sandbox("web").process.is_some();
-        "publish": "Sandbox.Publish" {"name": "web", "ports": [{"port": 80, "host_port": 8080}, {"port": 81, "host_port": 8081, "count": 3}]}
+        "publish": "Sandbox.Publish"
+            {"name": "web", "ports": [{"port": 80, "host_port": 8080}, {"port": 81, "host_port": 8081, "count": 3}]}
             => |w| w.sandbox("web").ports.iter().any(|port| port.host_port == 8081);
         "publish no more": "Sandbox.Publish" {"name": "seat", "ports": []} => |w| ports(w, "seat") == 0;
         "rename": "Sandbox.Update" {"name": "web", "rename": "shop", "dns_servers": ["192.0.2.9"]}
@@ -189,7 +190,8 @@ pub fn kinds() -> Vec<Kind> {
         "reserve a subnet": "Pool.Reserve" {"subnet": "10.6.0.0/24"} => |w| reserved(w, "10.6.0.0/24");
         "release a subnet": "Pool.Release" {"pool": "10.4.0.0/24"} => |w| !reserved(w, "10.4.0.0/24");
         "take an address": "Pool.Take" {"pool": "10.3.0.0/24", "address": "10.3.0.7"} => |w| taken(w, "10.3.0.7");
-        "give an address back": "Pool.GiveBack" {"pool": "10.3.0.0/24", "address": "10.3.0.9"} => |w| !taken(w, "10.3.0.9");
+        "give an address back": "Pool.GiveBack" {"pool": "10.3.0.0/24", "address": "10.3.0.9"}
+            => |w| !taken(w, "10.3.0.9");
     }
 }
 

@@ -122,12 +122,28 @@ fn flushed_rules_and_lost_links_are_put_right_at_the_start() {
 }
 
 #[test]
-fn after_a_reboot_networks_are_back_and_sandboxes_gone() {
+fn after_a_reboot_promises_are_back_and_sandboxes_gone() {
     need(&["ip", "nft"]);
     world(|w| {
         let a = published(w);
         let before = w.call("Network.Inspect", json!({"name": "n"}));
+        w.call("Volume.Create", json!({"name": "data"}));
+        let file = w.daemon.root().join("volumes/data/_data/file");
+        std::fs::write(&file, "of a user").expect("write");
+        let pool = w.call("Pool.Reserve", json!({"subnet": "10.77.0.0/24"}))["id"].clone();
+        let taken = json!({"pool": pool, "address": "10.77.0.9"});
+        w.call("Pool.Take", taken.clone());
+        // What dockerd's driver and a foreign CNI plugin have: an interface handed over, and addresses alone.
+        w.host.run("ip", &["netns", "add", "leased"]);
+        let seats = [
+            w.sandbox_with("handed", json!({"handed": true, "networks": [{"network": "n"}]})),
+            w.sandbox_with(
+                "leased",
+                json!({"leased": true, "netns": "/run/netns/leased", "networks": [{"network": "n"}]}),
+            ),
+        ];
         w.daemon.kill();
+        w.host.run("ip", &["netns", "del", "leased"]);
         // What a boot takes away: links, rules, namespaces, the run folder, the forwarding switch.
         w.host.run("umount", &["-l", a.place.path()]);
         w.host.try_run("umount", &["-l", w.daemon.run_dir().join("netns").to_str().expect("path")]);
@@ -135,6 +151,11 @@ fn after_a_reboot_networks_are_back_and_sandboxes_gone() {
         w.host.run("nft", &["flush", "ruleset"]);
         for bridge in ["pontoon0", before["device"].as_str().expect("device")] {
             w.host.run("ip", &["link", "del", bridge]);
+        }
+        for veth in w.host.run("ip", &["-o", "link", "show", "type", "veth"]).lines() {
+            let name = veth.split(": ").nth(1).and_then(|name| name.split('@').next()).expect("a name");
+            // Its other end goes with it.
+            w.host.try_run("ip", &["link", "del", name]);
         }
         soon(2000, "veths die with their namespace", || {
             w.host.run("ip", &["-o", "link", "show", "type", "veth"]).is_empty()
@@ -159,5 +180,13 @@ fn after_a_reboot_networks_are_back_and_sandboxes_gone() {
         );
         let _echo = Echo::serve(&b.place, "again", 80);
         assert!(echo::ask(&w.host, echo::Proto::Tcp, "127.0.0.1:8080").is_some());
+        for seat in seats {
+            w.sandbox_with(&seat.name, json!({"networks": [{"network": "n", "ip": seat.ip}]}));
+        }
+        assert_eq!(w.call("Volume.Inspect", json!({"name": "data"}))["name"], "data");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), "of a user");
+        assert!(w.refused("Pool.Take", taken).1.contains("in use"), "what was taken is taken still");
+        w.call("Pool.Release", json!({"pool": pool}));
+        w.call("Volume.Remove", json!({"name": "data"}));
     });
 }
