@@ -78,6 +78,11 @@ same() { # WANTED COMMAND...
     echo "wanted: $wanted" && echo "found: $got" && [ "$got" = "$wanted" ]
 }
 
+says() { # WORDS COMMAND...
+    words=$1 && shift
+    text=$("$@" 2>&1) && echo "$text" && case $text in *"$words"*) ;; *) return 1 ;; esac
+}
+
 refused() { # WORDS COMMAND...
     words=$1 && shift
     if text=$("$@" 2>&1); then echo "was done: $text" && return 1; fi
@@ -125,6 +130,7 @@ containers() {
     check "a neighbour finds it by name" same hello fetch front web
     check "a stranger does not" refused "bad address" once --network back bb ping -c 1 -W 1 web
     check "nor by its address" refused "100% packet loss" once --network back bb ping -c 1 -W 1 "$(address_of web front)"
+    check "of sixteen that want one port at once one gets it" contest
     check "a taken port is refused" refused 8080 once -p 8080:80 --network back bb true
     check "the range is kept" same 10.77.0.128 sh -c "timeout 60 docker run --rm --network ranged bb ip -4 -o addr |
         sed -n 's/.*eth0 *inet \([0-9.]*\)\/24.*/\1/p'"
@@ -138,6 +144,19 @@ containers() {
     check "no second interface for the way out" refused "does not exist" ip link show docker_gwbridge
 }
 
+# One runs; the others are told who has the port, and nothing of theirs is left once they are removed.
+contest() {
+    for i in $(seq 16); do
+        docker run -d --name "c$i" --network back -p 8090:80 bb sleep 100 >"/run/c$i" 2>&1 &
+        runs="${runs:-} $!"
+    done
+    wait $runs
+    same 1 count docker ps -q -f name=^c || return
+    same 15 count grep -l "8090/tcp is already published by sandbox docker-" /run/c? /run/c?? || return
+    same 2 count "$pontoon" sandbox ls -q || return
+    docker rm -f $(docker ps -aq -f name=^c) && same 1 count "$pontoon" sandbox ls -q && same 1 on_bridges
+}
+
 connected() {
     ip addr add 192.0.2.9/32 dev lo
     check "connect a running one" docker network connect --alias www back web
@@ -145,6 +164,7 @@ connected() {
     check "it is found there" same hello fetch back www
     check "its port still answers" greeted 127.0.0.1:8080
     check "and neighbours of both networks that ask by the host's address" asked_from front back
+    check "pontoon says who listens in it" says "listens on [::]:80" "$pontoon" why lan :8080
     check "connect to an internal one" docker network connect inner web
     check "it is found there as well" same hello fetch inner web
     check "one that is connected is in use" refused "active endpoints" docker network rm back
@@ -274,7 +294,40 @@ voting_app() {
     check "front-end does not reach the database" refused "bad address" once --network voting_front-end bb ping -c 1 db
     check "the database is made anew" compose up -d --force-recreate --no-deps db
     check "and has kept the votes" soon same '{"cats": 2, "dogs": 1}' results
+    app_restarts
     check "compose down" compose down -v
+    check "nothing of it is left" same 0 on_bridges
+    check "no seat of it" none_left
+    check "nor what its seats knew of each other" same 0 twins
+}
+
+# Started again by dockerd (`restart: always`), whose containers end with it.
+counts() { # DOGS AFTER
+    check "after $2 a vote" eventually curl -sf -m 5 -o /dev/null -d vote=dogs http://127.0.0.1:5000/
+    check "after $2 it is counted" eventually same "{\"cats\": 2, \"dogs\": $1}" results
+}
+
+eventually() { soon "$@" || soon "$@" || soon "$@"; }
+
+app_restarts() {
+    stop_daemon
+    start_daemon
+    counts 2 "a restart of pontoon"
+    stop_dockerd
+    start_dockerd
+    counts 3 "a restart of dockerd"
+    stop_dockerd
+    stop_daemon
+    start_daemon
+    start_dockerd
+    counts 4 "a restart of both, pontoon first"
+    stop_dockerd KILL
+    stop_daemon KILL
+    launch_dockerd
+    sleep 1
+    start_daemon
+    check "dockerd is there" soon docker version
+    counts 5 "the death of both, dockerd first"
 }
 
 nothing_left() {

@@ -3,7 +3,7 @@
 # usage: test.sh [PONTOON]    exit 0: passed or skipped (with PONTOON_TEST_REQUIRE=1 a skip fails)
 set -u
 . "$(dirname "$0")/../host.sh"
-need podman conmon runc busybox ip unshare curl
+need podman conmon runc crun busybox ip unshare curl
 enter "$@"
 
 root=/run/rootfs
@@ -21,7 +21,6 @@ default_network = "ours"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
-hooks_dir = ["/run/hooks"]
 TOML
 export CONTAINERS_CONF=/run/containers.conf
 podman() { timeout 60 podman --root /run/p/root --runroot /run/p/run --tmpdir /run/p/tmp --storage-driver vfs "$@"; }
@@ -47,18 +46,27 @@ check "nothing is left of it" soon none_left
 for file in "$(dirname "$0")"/hooks.d/*.json; do
     sed "s|/usr/bin/pontoon|$pontoon|" "$file" >"/run/hooks/${file##*/}"
 done
-hooked() { run --network none "$@"; }
-hooked -d --name api --annotation io.pontoon.network=ours --annotation io.pontoon.ports=18081:80 \
-    --annotation io.pontoon.name=api --annotation io.pontoon.aliases=rest --rootfs $root /bin/httpd -f -p 80 -h / >/run/api.log 2>&1
-check "hooks: it is in the network, under its name" sh -c "'$pontoon' sandbox ls | grep '^api .*10.40.0'"
-check "hooks: its port is published" soon greeted 127.0.0.1:18081
-hooked --rm --annotation io.pontoon.network=ours --rootfs $root /bin/nslookup rest 127.0.0.11 >/run/rest.log 2>&1
-check "hooks: its neighbour finds it by an alias" grep -q 'Address.*10.40.0' /run/rest.log
-run --rm --network none --rootfs $root /bin/ip addr >/run/none.log 2>&1
-check "hooks: who has no annotation has no network" sh -c '! grep -q eth0 /run/none.log'
-check "hooks: restart" podman restart -t 0 api
-check "hooks: its port is published again" soon greeted 127.0.0.1:18081
-check "hooks: rm -f" podman rm -f -t 0 api
-check "hooks: nothing is left" soon none_left
+hooked() {
+    podman --runtime $runtime --hooks-dir /run/hooks run --network none --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \
+        --security-opt seccomp=unconfined "$@"
+}
+for runtime in runc crun; do
+    hooked -d --name api --annotation io.pontoon.network=ours --annotation io.pontoon.ports=18081:80 \
+        --annotation io.pontoon.name=api --annotation io.pontoon.aliases=rest --rootfs $root /bin/httpd -f -p 80 -h / >/run/api.log 2>&1
+    check "hooks, $runtime: it is in the network, under its name" sh -c "'$pontoon' sandbox ls | grep '^api .*10.40.0'"
+    check "hooks, $runtime: its port is published" soon greeted 127.0.0.1:18081
+    hooked --rm --annotation io.pontoon.network=ours --rootfs $root /bin/nslookup rest 127.0.0.11 >/run/rest.log 2>&1
+    check "hooks, $runtime: its neighbour finds it by an alias" grep -q 'Address.*10.40.0' /run/rest.log
+    hooked --rm --rootfs $root /bin/ip addr >/run/none.log 2>&1
+    check "hooks, $runtime: who has no annotation has no network" sh -c 'grep -q "lo:" /run/none.log && ! grep -q eth0 /run/none.log'
+    hooked --name wrong --annotation io.pontoon.network=nowhere --rootfs $root /bin/true >/run/wrong.log 2>&1
+    check "hooks, $runtime: an unknown network stops the container" [ $? != 0 ]
+    # crun keeps what a hook says to itself.
+    [ $runtime = crun ] || check "hooks, $runtime: with a reason" grep -q 'network nowhere not found' /run/wrong.log
+    check "hooks, $runtime: restart" podman --hooks-dir /run/hooks restart -t 0 api
+    check "hooks, $runtime: its port is published again" soon greeted 127.0.0.1:18081
+    check "hooks, $runtime: rm -f" podman rm -f -t 0 api wrong
+    check "hooks, $runtime: nothing is left" soon none_left
+done
 
 finish /run/one.log /run/two.log /run/web.log /run/api.log /run/rest.log

@@ -3,9 +3,9 @@ use super::{Doorways, aside, call::may_listen, reply};
 use crate::{
     engine::Engine,
     error::{Error, Result},
-    model::{Command, Event},
+    model::{Command, Event, Reply, reply::Created},
 };
-use hyper::{StatusCode, body::Bytes};
+use hyper::{HeaderMap, StatusCode, body::Bytes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -16,8 +16,24 @@ pub fn knows(path: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
-/// Carries out `method` with the JSON in `body`. `stream`: long work tells its progress line by line.
-pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) -> reply::Answer {
+/// How a client wants to be answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// Long work tells its progress line by line.
+    stream: bool,
+    /// What was made comes whole, as Inspect tells it, and saves that call (RFC 7240, 4.2).
+    whole: bool,
+}
+
+impl Wish {
+    pub fn read(headers: &HeaderMap) -> Self {
+        let is = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
+        Wish { stream: is("accept", "application/x-ndjson"), whole: is("prefer", "return=representation") }
+    }
+}
+
+/// Carries out `method` with the JSON in `body`.
+pub async fn call(method: &str, body: Bytes, wish: Wish, doorways: &Doorways) -> reply::Answer {
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
     if method == "Events.Watch" {
         return watch(body, &doorways.engine);
@@ -26,13 +42,25 @@ pub async fn call(method: &str, body: Bytes, stream: bool, doorways: &Doorways) 
         Ok(command) => command,
         Err(error) => return reply::error(&error),
     };
-    if stream && doorways.engine.is_slow(&command) {
+    if wish.stream && doorways.engine.is_slow(&command) {
         return with_progress(command, &doorways.engine).await;
     }
     match doorways.run(command).await {
+        Ok(Reply::Created(made)) if wish.whole => match inspected(method, &made, doorways).await {
+            Some(value) => reply::json(StatusCode::OK, &value),
+            None => reply::json(StatusCode::OK, &made),
+        },
         Ok(value) => reply::json(StatusCode::OK, &value),
         Err(error) => reply::error(&error),
     }
+}
+
+/// What has just been made, unless it is gone already.
+async fn inspected(method: &str, made: &Created, doorways: &Doorways) -> Option<Reply> {
+    let (noun, _) = method.split_once('.')?;
+    let which = serde_json::json!({ "name": made.id }).to_string();
+    let command = parse(&format!("{noun}.Inspect"), which.as_bytes()).ok()?;
+    doorways.run(command).await.ok()
 }
 
 fn parse(method: &str, body: &[u8]) -> Result<Command> {

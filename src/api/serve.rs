@@ -112,8 +112,7 @@ async fn route(head: &Parts, body: Bytes, doorways: &Doorways) -> reply::Answer 
         (&Method::POST, path) if plugin::knows(path) => plugin::call(path, &body, doorways).await,
         (&Method::POST, path) if native::knows(path) => {
             let method = path.trim_start_matches('/').to_owned();
-            let stream = head.headers.get("accept").is_some_and(|kind| kind == "application/x-ndjson");
-            native::call(&method, body, stream, doorways).await
+            native::call(&method, body, native::Wish::read(&head.headers), doorways).await
         }
         (method, path) if path == "/" || native::knows(path) => {
             let message =

@@ -1,6 +1,6 @@
 //! `pontoon cni install|uninstall`: flags for putting the CNI plugin where runtimes look. The daemon is not asked.
 use super::page::{Done, Page};
-use crate::{client, cni::install};
+use crate::{client, cni::install, model::Subnet};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub struct InstallArgs {
     name: String,
     /// Subnet of a network that is made for the first container; may be given twice, for both families
     #[arg(long, value_name = "CIDR")]
-    subnet: Vec<String>,
+    subnet: Vec<Subnet>,
 }
 
 pub fn run(verb: Verb, host: &str, page: &mut Page) -> Done {

@@ -9,7 +9,7 @@ use crate::{
             Filters, NetworkConnect, NetworkDisconnect, SandboxCreate, SandboxPublish, SandboxRemove, Which,
         },
         port::{Port, PortSpec},
-        reply::{Created, EndpointInfo, Removed, SandboxInfo},
+        reply::{EndpointInfo, Removed, SandboxInfo},
         sandbox::Netns,
     },
 };
@@ -89,12 +89,9 @@ impl Client {
         let netns = request.netns.clone().unwrap_or_default();
         // One stale sandbox and one name that is taken are two detours at most.
         for _ in 0..3 {
-            let error = match self.call::<Created>(&Command::SandboxCreate(request.clone())) {
-                Ok(created) => {
-                    return self.call(&Command::SandboxInspect(Which::new(created.id.to_string())));
-                }
+            let error = match self.create_sandbox(request.clone()) {
                 Err(error) if error.kind == Kind::Conflict => error,
-                Err(error) => return Err(error),
+                done => return done,
             };
             match self.sandbox_of(owner)? {
                 Some(sandbox) if lives_in(&sandbox, &netns) => return self.join(&sandbox, request),

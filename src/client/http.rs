@@ -43,10 +43,10 @@ enum Framing {
     Ended,
 }
 
-/// Sends `POST /<path>` and reads the head of the answer.
-pub fn post(mut stream: UnixStream, path: &str, body: &[u8], accept: &str) -> io::Result<Answer> {
+/// Sends `POST /<path>` with these header lines besides and reads the head of the answer.
+pub fn post(mut stream: UnixStream, path: &str, body: &[u8], headers: &str) -> io::Result<Answer> {
     let mut request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: pontoon\r\nAccept: {accept}\r\n\
+        "POST /{path} HTTP/1.1\r\nHost: pontoon\r\n{headers}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )

@@ -5,7 +5,11 @@ mod http;
 
 use crate::{
     error::{Error, Kind, Result},
-    model::{Command, Event, command::Filters},
+    model::{
+        Command, Event,
+        command::{Filters, SandboxCreate, Which},
+        reply::{Created, SandboxInfo},
+    },
 };
 use http::Answer;
 use nix::{
@@ -33,6 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Content type of answers that come in lines.
 const LINES: &str = "application/x-ndjson";
+/// What a client says of the answer that it wants.
+const ACCEPT_JSON: &str = "Accept: application/json";
+const ACCEPT_LINES: &str = "Accept: application/x-ndjson";
+const ACCEPT_WHOLE: &str = "Accept: application/json\r\nPrefer: return=representation";
 
 /// A daemon, by its socket.
 #[derive(Debug, Clone)]
@@ -75,8 +83,20 @@ impl Client {
     /// # Errors
     /// The daemon's own, `Unavailable` if it cannot be reached or falls silent, `Denied` if its socket is closed to us.
     pub fn call<T: DeserializeOwned>(&self, command: &Command) -> Result<T> {
-        let answer = self.post(command.method(), &body(command)?, "application/json", Some(self.patience))?;
+        self.call_saying(ACCEPT_JSON, command)
+    }
+
+    fn call_saying<T: DeserializeOwned>(&self, headers: &str, command: &Command) -> Result<T> {
+        let answer = self.post(command.method(), &body(command)?, headers, Some(self.patience))?;
         parse(&self.whole(answer)?)
+    }
+
+    /// Makes a sandbox and tells it whole, with one call. Errors are those of `call`.
+    pub fn create_sandbox(&self, request: SandboxCreate) -> Result<SandboxInfo> {
+        match self.call_saying(ACCEPT_WHOLE, &Command::SandboxCreate(request))? {
+            Made::Whole(sandbox) => Ok(*sandbox),
+            Made::Named(created) => self.call(&Command::SandboxInspect(Which::new(created.id.to_string()))),
+        }
     }
 
     /// As `call`, for what takes long: `progress` is told how far it is. The work stops when the connection closes.
@@ -85,7 +105,7 @@ impl Client {
         command: &Command,
         progress: &mut dyn FnMut(&str),
     ) -> Result<T> {
-        let answer = self.post(command.method(), &body(command)?, LINES, None)?;
+        let answer = self.post(command.method(), &body(command)?, ACCEPT_LINES, None)?;
         if answer.status != 200 || !answer.content_type.starts_with(LINES) {
             return parse(&self.whole(answer)?);
         }
@@ -106,18 +126,18 @@ impl Client {
     /// Events from `since` on (RFC 3339; none: from now on) that fit the filters, for as long as the daemon lives.
     pub fn watch(&self, since: Option<&str>, filters: &Filters) -> Result<Watch> {
         let body = serde_json::json!({ "since": since, "filters": filters.filters }).to_string();
-        let answer = self.post("Events.Watch", body.as_bytes(), LINES, None)?;
+        let answer = self.post("Events.Watch", body.as_bytes(), ACCEPT_LINES, None)?;
         match answer.status {
             200 => Ok(Watch { lines: BufReader::new(answer.body), client: self.clone() }),
             _ => Err(self.refusal(answer)),
         }
     }
 
-    fn post(&self, method: &str, body: &[u8], accept: &str, patience: Option<Duration>) -> Result<Answer> {
+    fn post(&self, method: &str, body: &[u8], headers: &str, patience: Option<Duration>) -> Result<Answer> {
         let stream = self.connect()?;
         let timeouts =
             stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-        let answer = timeouts.and_then(|()| http::post(stream, method, body, accept));
+        let answer = timeouts.and_then(|()| http::post(stream, method, body, headers));
         answer.map_err(|error| self.broken(&error))
     }
 
@@ -194,6 +214,14 @@ impl Client {
             .because(error),
         }
     }
+}
+
+/// An answer to Sandbox.Create: a daemon of an older version tells the id alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Made {
+    Whole(Box<SandboxInfo>),
+    Named(Created),
 }
 
 /// One line of a long call's answer.

@@ -1,6 +1,9 @@
 //! Puts the network list and the programs where runtimes look for them, and takes just those away again. Every file
 //! appears whole, by renaming; a file that is not ours is left alone.
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    model::Subnet,
+};
 use serde_json::{Value, json};
 use std::{
     env, fs,
@@ -15,7 +18,7 @@ pub struct Plan {
     /// Of the list, and of the Pontoon network.
     pub name: String,
     /// Empty: the list leads to the network `bridge`.
-    pub subnets: Vec<String>,
+    pub subnets: Vec<Subnet>,
     /// `unix://...`; none: the default.
     pub host: Option<String>,
 }
@@ -34,6 +37,13 @@ pub fn usual_dirs() -> Vec<PathBuf> {
 /// Writes what is missing and returns the paths written.
 pub fn install(plan: &Plan) -> Result<Vec<PathBuf>> {
     let own = own()?;
+    let list_path = list_path(plan);
+    if list_path.exists() && !is_our_list(&list_path) {
+        return Err(Error::conflict(format!(
+            "{} is not from `pontoon cni install`: remove it or choose another --name",
+            list_path.display()
+        )));
+    }
     let mut written = Vec::new();
     for dir in &plan.bin_dirs {
         make_dir(dir)?;
@@ -47,25 +57,22 @@ pub fn install(plan: &Plan) -> Result<Vec<PathBuf>> {
         }
     }
     make_dir(&plan.conf_dir)?;
-    let path = list_path(plan);
-    if path.exists() && !is_our_list(&path) {
-        return Err(Error::conflict(format!(
-            "{} is not from `pontoon cni install`: remove it or choose another --name",
-            path.display()
-        )));
-    }
     let text = format!("{:#}\n", list(plan));
-    put(&path, |new| fs::write(new, &text))?;
-    written.push(path);
+    put(&list_path, |new| fs::write(new, &text))?;
+    written.push(list_path);
     Ok(written)
 }
 
-/// Removes what `install` wrote and returns the paths removed.
+/// Removes what `install` wrote and returns the paths removed. The programs stay as long as another list needs them.
 pub fn uninstall(plan: &Plan) -> Result<Vec<PathBuf>> {
     let own = own()?;
-    let list = Some(list_path(plan)).filter(|path| is_our_list(path));
+    let list = list_path(plan);
+    let entries = fs::read_dir(&plan.conf_dir).into_iter().flatten().flatten();
+    let needed = entries.map(|entry| entry.path()).any(|path| path != list && is_our_list(&path));
     let programs = plan.bin_dirs.iter().flat_map(|dir| PROGRAMS.map(|program| dir.join(program)));
-    let ours: Vec<PathBuf> = list.into_iter().chain(programs.filter(|path| is_own(&own, path))).collect();
+    let programs = programs.filter(|path| !needed && is_own(&own, path));
+    let ours: Vec<PathBuf> =
+        Some(list).filter(|path| is_our_list(path)).into_iter().chain(programs).collect();
     for path in &ours {
         fs::remove_file(path).map_err(|error| Error::os(format!("remove {}", path.display()), &error))?;
     }

@@ -94,19 +94,22 @@ pub fn for_teardown(config: Option<&Path>) -> Result<Vec<Server>> {
 /// `Unavailable` if it is down though this is its namespace, or though the caller named it.
 fn usual(here: u64, netns: Option<&Path>) -> Result<Option<(Client, NamespaceInfo)>> {
     let named = env::var("PONTOON_HOST").ok().filter(|host| !host.is_empty());
-    let expected = named.is_some() || is_home(here);
-    let client = Client::new(named.as_deref().unwrap_or(DEFAULT_HOST))?;
-    let client = client.waiting(if expected { START } else { Duration::ZERO }, PATIENCE);
+    let client = Client::new(named.as_deref().unwrap_or(DEFAULT_HOST))?.waiting(Duration::ZERO, PATIENCE);
     let path = netns.map(std::path::absolute).transpose();
     let path = path.map_err(|error| Error::os("find the network namespace's absolute path", &error))?;
-    match client.call::<NamespaceInfo>(&Command::SystemNamespace(Namespace { path })) {
-        Ok(seen) if seen.home == here => Ok(Some((client, seen))),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind == Kind::Unavailable && !expected => Ok(None),
-        // A socket that is closed to us belongs to somebody else's namespaces (rootless).
-        Err(error) if error.kind == Kind::Denied && !expected => Ok(None),
-        Err(error) => Err(error),
-    }
+    let command = Command::SystemNamespace(Namespace { path });
+    let seen = match client.call::<NamespaceInfo>(&command) {
+        Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Denied) => {
+            // A socket that is closed to us belongs to somebody else's namespaces (rootless).
+            if named.is_none() && !is_home(here) {
+                return Ok(None);
+            }
+            // One that is not there may come: the daemon is being started anew.
+            client.clone().waiting(START, PATIENCE).call(&command)?
+        }
+        seen => seen?,
+    };
+    Ok((seen.home == here).then_some((client, seen)))
 }
 
 /// Is the caller where a daemon of this host is at home, running or not? After a reboot inodes mean nothing, and a call

@@ -19,7 +19,8 @@ fn layer(dir: &str) {
 }
 
 fn cni(verb: &str, args: &[&str]) -> Output {
-    Command::new(PLUGIN).args(["cni", verb, "--name", "web"]).args(args).output().expect("run")
+    let named = if args.contains(&"--name") { &[][..] } else { &["--name", "web"] };
+    Command::new(PLUGIN).args(["cni", verb]).args(named).args(args).output().expect("run")
 }
 
 fn paths(output: &Output) -> Vec<String> {
@@ -72,10 +73,17 @@ fn everywhere_and_away_again() {
         assert_eq!(files(&all), before);
         assert_eq!(paths(&cni("uninstall", &[])), Vec::<String>::new());
 
-        // A list of that name that is somebody's stays.
+        // A list of that name that is somebody's stays, and nothing is written beside it.
         fs::write(LIST, "{}").expect("write");
+        let before = files(&all);
         assert!(!cni("install", &[]).status.success());
+        assert!(!cni("install", &["--name", "shop", "--subnet", "10.20.0.0"]).status.success());
+        assert_eq!(files(&all), before);
+        // The programs stay until the last of our lists goes.
+        paths(&cni("install", &["--name", "shop"]));
         paths(&cni("uninstall", &[]));
-        assert!(Path::new(LIST).exists());
+        assert!(Path::new(LIST).exists() && Path::new("/opt/cni/bin/pontoon").exists());
+        paths(&cni("uninstall", &["--name", "shop"]));
+        assert_eq!(files(&all), before);
     });
 }

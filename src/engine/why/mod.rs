@@ -128,8 +128,7 @@ impl Scene<'_> {
             Home::At(path) => self.probe.place(Some(&path)),
         };
         seen.inspect_err(|error| {
-            let remedy = "has it ended? `pontoon sandbox ls` lists those that live";
-            story.problem("sandbox", format!("nobody can look into {}: {error}", sandbox.name), remedy);
+            story.warning("sandbox", format!("nobody can look into {}: {error}", sandbox.name))
         })
         .ok()
     }
@@ -140,7 +139,11 @@ impl Scene<'_> {
             Netns::Made(path) | Netns::Given { path, .. } | Netns::Leased { path, .. } => {
                 Home::At(path.as_path().into())
             }
-            Netns::Handed => Home::Unknown,
+            // What its runtime calls it may be its path.
+            Netns::Handed => match sandbox.container.as_deref().map(Path::new) {
+                Some(path) if path.is_absolute() => Home::At(path.into()),
+                _ => Home::Unknown,
+            },
             Netns::Shared(id) => self.view.sandboxes.get(id).map_or(Home::Unknown, |other| self.home(other)),
         }
     }

@@ -1,7 +1,7 @@
 //! Chapter two: which way leads there, and whether anything of ours or of others stands in it.
 use super::{From, Goal, Scene, Story};
 use crate::{
-    model::{Family, GatewayMode, Network, Sandbox, port::Port},
+    model::{Endpoint, Family, GatewayMode, Network, Sandbox, port::Port, sandbox::Netns, why::Interface},
     plan::gateway,
 };
 use std::net::IpAddr;
@@ -35,7 +35,11 @@ impl Scene<'_> {
         let Some(place) = self.place(sandbox, story) else { return };
         for endpoint in &sandbox.endpoints {
             let name = &endpoint.ifname;
-            let interface = place.interfaces.iter().find(|interface| interface.name == *name);
+            // One that was handed over may be called anything.
+            let is = |seen: &&Interface| {
+                seen.name == *name || sandbox.netns == Netns::Handed && seat(seen, endpoint)
+            };
+            let interface = place.interfaces.iter().find(is);
             let lacks = |address: &IpAddr| !place.has(*address);
             let wrong = match interface {
                 None => format!("{} has no {name}", sandbox.name),
@@ -161,6 +165,10 @@ impl Scene<'_> {
             .filter(|finding| finding.level != "ok" && concerns.contains(&finding.check.as_str()))
             .for_each(|finding| story.add(finding));
     }
+}
+
+fn seat(interface: &Interface, endpoint: &Endpoint) -> bool {
+    interface.addresses.iter().any(|cidr| endpoint.addresses().any(|own| own == cidr.address))
 }
 
 /// Is every port of it open to the world?

@@ -90,7 +90,13 @@ fn host(linux: &mut Linux, wanted: &[Item], extent: Extent) -> Result<Seen> {
 
 fn elements(linux: &mut Linux, wanted: &[Item]) -> Result<Vec<Item>> {
     let elements = match linux.nft.elements()? {
-        Some(elements) => elements,
+        Some(elements) => {
+            // Whatever was let through without them must not last.
+            let found: HashSet<&Element> = elements.iter().collect();
+            linux.unjudged |=
+                wanted.iter().any(|item| matches!(item, Item::Element(e) if !found.contains(e)));
+            elements
+        }
         // Gone or not whole: made anew in one transaction with all that belongs into them, so that no packet finds
         // the tables half made.
         None => {

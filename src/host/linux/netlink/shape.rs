@@ -175,7 +175,7 @@ fn device(route: &mut Route, instance: &str, endpoint: &Id, name: &IfName) -> Re
 }
 
 /// A kind that the kernel does not know is ENOENT (queues, filters, actions) or EOPNOTSUPP (links).
-fn refused(batch: &Batch, failure: &Failure, end: &IfName) -> Error {
+pub(super) fn refused(batch: &Batch, failure: &Failure, end: &IfName) -> Error {
     let error = explain(batch, failure);
     match failure.errno {
         libc::ENOENT | libc::EOPNOTSUPP => {

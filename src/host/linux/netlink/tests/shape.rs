@@ -1,11 +1,21 @@
 //! Limits on a real kernel: what is put is seen, `tc` agrees, and what is taken is gone.
 use super::*;
 use crate::{
+    error::Kind,
     host::linux::{
         namespace::testbed::{ip, private, run},
-        netlink::shape,
+        netlink::{
+            batch::{Batch, Manner},
+            message::{self, Which},
+            shape,
+        },
     },
     model::kernel::{Bucket, Shaper, host_end, queue},
+};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{InfoKind, LinkAttribute, LinkInfo},
+    tc::{TcAttribute, TcHandle, TcHeader, TcMessage},
 };
 
 fn bucket(rate: u64, burst: u32) -> Option<Bucket> {
@@ -57,5 +67,32 @@ fn what_is_put_is_seen() {
             "another's is not ours"
         );
         assert!(ip("link").contains("pq"));
+    });
+}
+
+/// A queue and a device of kinds that no kernel knows stand for those that this one may lack.
+#[test]
+fn what_the_kernel_lacks_is_said() {
+    private(|_| {
+        let mut route = Route::open().expect("a socket");
+        let lo = route.index(&name("lo")).expect("asked").expect("lo") as i32;
+        let header = TcHeader { index: lo, parent: TcHandle::ROOT, ..TcHeader::default() };
+        let queue = TcMessage::from_parts(header, vec![TcAttribute::Kind("nobody".to_owned())]);
+        let device = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Other("nobody".to_owned()))]);
+        let device = message::link(Which::Name(&name("pq0")), vec![device]);
+        for (request, step) in [
+            (RouteNetlinkMessage::NewQueueDiscipline(queue), "hold back what pt0 gets"),
+            (RouteNetlinkMessage::NewLink(device), "make pq0"),
+        ] {
+            let mut batch = Batch::new();
+            batch.push(Manner::Create, request, step);
+            let outcome = route.exchange(&mut batch).expect("an answer");
+            let error = shape::refused(&batch, &outcome.failures[0], &name("pt0"));
+            assert_eq!(error.kind, Kind::Unsupported, "{error}");
+            let text = error.to_string();
+            let wanted = "cannot limit the bandwidth of pt0: this kernel lacks sch_tbf, ifb, sch_ingress, cls_u32 or \
+                          act_mirred; have it load them, or leave the limit away: ";
+            assert!(text.starts_with(wanted) && text.contains(step), "{text}");
+        }
     });
 }
