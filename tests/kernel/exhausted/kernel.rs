@@ -1,4 +1,4 @@
-//! The kernel has no memory for one thing after another, or no room for connections.
+//! The kernel has no memory for one thing after another.
 use super::{Running, picture};
 use crate::world::{World, need, tool::soon, world};
 use serde_json::json;

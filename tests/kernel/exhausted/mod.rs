@@ -2,6 +2,7 @@
 //!
 //! The daemon's own memory is not among it: a process that the kernel gives no page ends (kill -9 in all but name), which is
 //! what `soak` is about. The kernel's memory is.
+mod connections;
 mod disk;
 mod kernel;
 mod limits;
