@@ -38,8 +38,16 @@ fn try_out(path: &Path, now: &str) -> Result<Option<String>> {
     };
     let length = file.metadata().map_err(|error| Error::os(step(), &error))?.len();
     // The lock that redb takes: nobody writes meanwhile.
-    if length == 0 || file.try_lock().is_err() {
+    if file.try_lock().is_err() {
         return Ok(None);
+    }
+    if length == 0 {
+        let empty = format!(
+            "the ledger {} has no bytes at all: a first start was killed at once, or a disk lost them; a new one is begun, \
+             and the files of volumes stay",
+            path.display()
+        );
+        return Ok(Some(empty));
     }
     let long = Duration::from_secs(length >> 20);
     let bounds = Bounds { memory: MEMORY + 8 * length, work: WORK + long, wait: WAIT + long };

@@ -63,6 +63,21 @@ fn finding(w: &World) -> Value {
         .clone()
 }
 
+/// Nothing can be kept of it, so it is said: promises are not forgotten in silence.
+#[test]
+fn a_ledger_without_a_byte_is_told_of() {
+    world(|w| {
+        let file = promise(w);
+        w.daemon.stop();
+        fs::write(ledger(&w.daemon), "").expect("write");
+        w.daemon.again();
+        assert_eq!(names(w, "Volume.List"), Vec::<String>::new());
+        let told = w.events("set-aside");
+        assert!(told.iter().any(|event| event.contains("has no bytes at all")), "{told:?}");
+        assert_eq!(fs::read_to_string(file).expect("read"), "of a user", "the files stay");
+    });
+}
+
 #[test]
 fn a_ledger_that_takes_all_memory_is_set_aside() {
     world(|w| {
