@@ -121,6 +121,11 @@ impl Port {
     pub fn host_last(&self) -> u16 {
         last_of(self.host_port, self.count)
     }
+    /// The sandbox's port that this host port leads to.
+    pub fn behind(&self, host_port: u16) -> Option<u16> {
+        let ahead = host_port.checked_sub(self.host_port).filter(|ahead| *ahead < self.count)?;
+        self.port.checked_add(ahead)
+    }
     /// The last port of the sandbox.
     pub fn last(&self) -> u16 {
         last_of(self.port, self.count)

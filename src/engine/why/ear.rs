@@ -2,26 +2,28 @@
 use super::{From, Goal, Scene, Story};
 use crate::model::{
     Endpoint, Sandbox,
-    why::{Host, Listener, Place},
+    why::{Listener, Place},
 };
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 const CHECK: &str = "listener";
 /// So many ports are listed of those that are open.
 const FEW: usize = 8;
 
 impl Scene<'_> {
-    pub(super) fn ear(&self, goal: &Goal, story: &mut Story) {
+    /// `asked`: the address that the connection is opened to.
+    pub(super) fn ear(&self, asked: IpAddr, goal: &Goal, story: &mut Story) {
         let (sandbox, port, address) = match goal {
-            Goal::Own(sandbox) | Goal::Seat(sandbox, _) => (sandbox, self.to.port, self.asked()),
-            Goal::Published(sandbox, _, inside) => (sandbox, *inside, None),
+            Goal::Own(sandbox) | Goal::Seat(sandbox, _) => (sandbox, self.to.port, asked),
+            Goal::Published(sandbox, _, inside) => {
+                let first = sandbox.endpoints.iter().flat_map(Endpoint::addresses).next();
+                (sandbox, Some(*inside), first.unwrap_or(asked))
+            }
             Goal::Host | Goal::World => return,
         };
-        let address = address.or_else(|| sandbox.endpoints.iter().flat_map(Endpoint::addresses).next());
         let (Some(place), Some(port)) = (self.place(sandbox, story), port) else { return };
         let listening: Vec<&Listener> =
             place.listeners.iter().filter(|l| l.proto == self.to.proto && l.at.port() == port).collect();
-        let address = address.unwrap_or(Ipv4Addr::LOCALHOST.into());
         if let Some(listener) = listening.iter().find(|listener| listener.hears(address)) {
             return story.ok(CHECK, format!("a program of {} listens on {}", sandbox.name, listener.at));
         }
@@ -41,23 +43,10 @@ impl Scene<'_> {
         story.problem(CHECK, message, self.instead(sandbox, port, &open));
     }
 
-    /// The asked address, if it was one.
-    fn asked(&self) -> Option<IpAddr> {
-        match &self.to.host {
-            Host::Address(address) => Some(*address),
-            Host::Name(name) if name == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-            Host::Name(_) | Host::This => None,
-        }
-    }
-
     /// What the asker may have meant.
     fn instead(&self, sandbox: &Sandbox, asked: u16, open: &[String]) -> String {
-        let published = sandbox
-            .ports
-            .iter()
-            .find(|port| port.proto == self.to.proto && (port.host_port..=port.host_last()).contains(&asked));
-        if let (Some(port), From::Sandbox(_)) = (published, &self.from) {
-            let inside = port.port.saturating_add(asked - port.host_port);
+        let mut ports = sandbox.ports.iter().filter(|port| port.proto == self.to.proto);
+        if let (Some(inside), From::Sandbox(_)) = (ports.find_map(|port| port.behind(asked)), &self.from) {
             return format!("{asked} is the host's port for it: neighbours ask {}:{inside}", sandbox.name);
         }
         match open.is_empty() {

@@ -15,7 +15,7 @@ pub enum Goal {
     /// A sandbox's own address.
     Seat(Arc<Sandbox>, Arc<Network>),
     /// A port of the host that leads to a sandbox; what it listens on there.
-    Published(Arc<Sandbox>, Port, Option<u16>),
+    Published(Arc<Sandbox>, Port, u16),
     /// An address of the host.
     Host,
     /// Anywhere else.
@@ -72,18 +72,15 @@ impl Scene<'_> {
     /// Who publishes the asked port at this address of the host, whatever the binding: that is judged later.
     fn published(&self, address: IpAddr) -> Option<Goal> {
         let asked = self.to.port?;
-        let fits = |port: &&Port| {
-            port.proto == self.to.proto && (port.host_port..=port.host_last()).contains(&asked)
-        };
         let rank = |port: &Port| match port.host_ip {
             Some(ip) if ip == address => 0,
             None => 1,
             Some(_) => 2,
         };
-        let all =
-            self.view.sandboxes.values().flat_map(|s| s.ports.iter().filter(fits).map(move |port| (s, port)));
-        let (sandbox, port) = all.min_by_key(|(_, port)| rank(port))?;
-        let inside = port.port.checked_add(asked - port.host_port);
+        let ports = self.view.sandboxes.values().flat_map(|s| s.ports.iter().map(move |port| (s, port)));
+        let same = ports.filter(|(_, port)| port.proto == self.to.proto);
+        let leads = same.filter_map(|(s, port)| port.behind(asked).map(|inside| (s, port, inside)));
+        let (sandbox, port, inside) = leads.min_by_key(|(_, port, _)| rank(port))?;
         Some(Goal::Published(sandbox.clone(), port.clone(), inside))
     }
 

@@ -63,7 +63,7 @@ impl Scene<'_> {
         if let Some(address) = self.address(&mut story) {
             let goal = self.goal(address);
             self.way(&goal, &mut story);
-            self.ear(&goal, &mut story);
+            self.ear(address, &goal, &mut story);
             self.attempt(address, &goal, &mut story);
         }
         story.end()

@@ -123,9 +123,7 @@ impl Scene<'_> {
 
     fn to_host(&self, story: &mut Story) {
         let Some(port) = self.to.port else { return story.ok(CHECK, "that is this host") };
-        let same = |published: &&Port| {
-            published.proto != self.to.proto && (published.host_port..=published.host_last()).contains(&port)
-        };
+        let same = |published: &&Port| published.proto != self.to.proto && published.behind(port).is_some();
         let other =
             self.view.sandboxes.values().find_map(|s| s.ports.iter().find(same).map(|port| (s, port)));
         let hint = other.map_or_else(String::new, |(s, port)| format!("; {} publishes {port}", s.name));
