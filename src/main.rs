@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     if name == pontoon::daemon::KEEPER {
         return ended(pontoon::daemon::keep(&args[1..]));
     }
+    if name == pontoon::daemon::READER {
+        return ended(pontoon::daemon::read_ahead(&args[1..]));
+    }
     if env::var_os("CNI_COMMAND").is_some() {
         return ExitCode::from(pontoon::cni::main(&name.to_string_lossy()));
     }

@@ -4,15 +4,17 @@ use crate::{
     error::{Error, Kind, Result},
     host::linux::{
         lock_holder,
-        trial::{Bounds, trial},
+        trial::{Bounds, be_tried, trial, trial_apart},
     },
     model::reply::Finding,
-    store::{Contents, RedbLedger, examine, kept_aside, remedy, set_aside},
+    store::{Contents, RedbLedger, Told, examine, kept_aside, remedy, set_aside},
 };
 use std::{
+    ffi::OsString,
     fs::{File, FileType},
     os::unix::fs::FileTypeExt,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,15 +24,35 @@ const WAIT: Duration = Duration::from_secs(60);
 /// Bytes for a small ledger; a long one gets several times its length more, as far as that is sane.
 const MEMORY: u64 = 64 << 20;
 
-/// The ledger at `path`, what is in it, and what to tell people if another one was set aside.
-pub(super) fn open(path: &Path, now: &str) -> Result<(RedbLedger, Contents, Option<String>)> {
+/// The ledger at `path`, what is in it, and what to tell people if another one was set aside or it has less than it had.
+pub(super) fn open(path: &Path, now: &str) -> Result<(RedbLedger, Contents, Option<Told>)> {
     let found = try_out(path, now)?;
-    let opened = RedbLedger::open(path, now);
-    let (ledger, contents, aside) = opened.map_err(|error| match lock_holder(path) {
+    let opened = RedbLedger::open(path, now, Arc::new(read_apart));
+    let (ledger, contents, told) = opened.map_err(|error| match lock_holder(path) {
         Some(pid) if error.kind == Kind::Conflict => error.because(format!("pid {pid} has it open")),
         _ => error,
     })?;
-    Ok((ledger, contents, found.or(aside)))
+    Ok((ledger, contents, found.map(|message| Told { action: "set-aside", message }).or(told)))
+}
+
+fn bounds(length: u64) -> Bounds {
+    let long = Duration::from_secs(length >> 20);
+    Bounds { memory: MEMORY + 4 * length.min(1 << 30), work: WORK + long, wait: WAIT + long }
+}
+
+/// Reads the ledger ahead while this process has many threads.
+fn read_apart(path: &Path) -> Result<()> {
+    let found = std::fs::metadata(path).map_err(|error| Error::os("look at the ledger", &error))?;
+    trial_apart("read the ledger", &bounds(found.len()), &[path.as_os_str()])
+}
+
+/// The child that does: the ledger is its argument.
+pub fn read_ahead(arguments: &[OsString]) -> Result<()> {
+    be_tried(arguments, |rest| {
+        let path = Path::new(rest.first().ok_or_else(|| Error::invalid("which ledger?"))?);
+        let file = File::open(path).map_err(|error| Error::os("open the ledger", &error))?;
+        examine(path, &file).map(drop)
+    })
 }
 
 /// Sets the ledger aside if a child cannot read it. One that another daemon has open is left alone.
@@ -56,9 +78,7 @@ fn try_out(path: &Path, now: &str) -> Result<Option<String>> {
         );
         return Ok(Some(empty));
     }
-    let long = Duration::from_secs(length >> 20);
-    let bounds = Bounds { memory: MEMORY + 4 * length.min(1 << 30), work: WORK + long, wait: WAIT + long };
-    match trial("read the ledger", &bounds, || examine(path, &file).map(drop)) {
+    match trial("read the ledger", &bounds(length), || examine(path, &file).map(drop)) {
         Err(error) if error.kind == Kind::Invalid => set_aside(path, &error, now).map(Some),
         // Said once more by the one who opens it in earnest.
         Err(error) if error.kind == Kind::Unsupported => Ok(None),
@@ -81,18 +101,20 @@ fn no_file(path: &Path, kind: FileType) -> Error {
     ))
 }
 
-/// What `doctor` says of it.
-pub(super) fn finding(root: &Path) -> Finding {
+/// What `doctor` says of it; `told` is what was said at the start.
+pub(super) fn finding(root: &Path, told: Option<&Told>) -> Finding {
     let path = super::ledger_file(root);
     let kept: Vec<_> = kept_aside(&path).iter().map(|path| path.display().to_string()).collect();
-    let fine = kept.is_empty();
+    let less = told.filter(|told| told.action != "set-aside").map(|told| told.message.clone());
+    let fine = kept.is_empty() && less.is_none();
     Finding {
         level: if fine { "ok" } else { "warning" }.to_owned(),
         check: "ledger".to_owned(),
-        message: match fine {
-            true => format!("{} is whole", path.display()),
-            false => format!("could not be read at a start and was kept: {}", kept.join(", ")),
+        message: match (kept.is_empty(), less) {
+            (true, None) => format!("{} is whole", path.display()),
+            (true, Some(less)) => less,
+            (false, _) => format!("could not be read at a start and was kept: {}", kept.join(", ")),
         },
-        remedy: (!fine).then(|| remedy(&path)),
+        remedy: (!kept.is_empty()).then(|| remedy(&path)),
     }
 }

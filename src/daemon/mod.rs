@@ -9,8 +9,9 @@ mod probe;
 mod succession;
 mod until_idle;
 
-pub use crate::host::linux::handover::keeper::NAME as KEEPER;
+pub use crate::host::linux::{handover::keeper::NAME as KEEPER, trial::NAME as READER};
 pub use config::{Config, Options};
+pub use ledger::read_ahead;
 pub use succession::keep;
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     },
     ipam::Ephemeral,
     model::Event,
+    store::Told,
 };
 use adapters::{LocalVolumes, Names};
 use measures::Measures;
@@ -84,11 +86,11 @@ type Started = (Engine, std::thread::JoinHandle<()>, Metrics, Claim, Service);
 
 fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let claim = crate::host::linux::claim(&config.instance)?;
-    let (ledger, contents, aside) = ledger::open(&ledger_file(&config.root), &now())?;
+    let (ledger, contents, told) = ledger::open(&ledger_file(&config.root), &now())?;
     let events = Arc::new(Events::default());
-    if let Some(message) = aside {
-        tracing::error!("{message}");
-        events.publish(set_aside(&config.instance, message));
+    if let Some(told) = &told {
+        tracing::error!("{}", told.message);
+        events.publish(of_the_ledger(&config.instance, told));
     }
     let volumes = Arc::new(LocalVolumes::open(&config.root)?);
     forget_runs(&config.root, &contents);
@@ -120,7 +122,7 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let mut inheritance = Inheritance::find(config, kept);
     inheritance.hand_out(&adopted, &holds);
     let names = Arc::new(Names::start(config, published.names.clone(), host.sockets()?)?);
-    let probe = Arc::new(probe::Inside::new(config, now()));
+    let probe = Arc::new(probe::Inside::new(config, now(), told));
     let service = Service { dns: names.dns.clone(), names: published.names.clone(), holds };
     let measures = Measures {
         names: names.clone(),
@@ -152,14 +154,14 @@ fn ledger_file(root: &Path) -> PathBuf {
     root.join("state.redb")
 }
 
-fn set_aside(instance: &str, cause: String) -> Event {
+fn of_the_ledger(instance: &str, told: &Told) -> Event {
     Event {
         time: now(),
         object: "daemon".to_owned(),
-        action: "set-aside".to_owned(),
+        action: told.action.to_owned(),
         id: instance.to_owned(),
         name: instance.to_owned(),
-        cause,
+        cause: told.message.clone(),
         attributes: BTreeMap::new(),
     }
 }

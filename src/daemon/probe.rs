@@ -8,6 +8,7 @@ use crate::{
         reply::{Finding, NamespaceInfo, SystemInfo},
         why::{Attempt, Place},
     },
+    store::Told,
 };
 use std::{
     net::SocketAddr,
@@ -22,16 +23,19 @@ pub struct Inside {
     started: String,
     pools: Vec<String>,
     resolv_conf: PathBuf,
+    /// Of the ledger, at the start.
+    told: Option<Told>,
 }
 
 impl Inside {
-    pub fn new(config: &Config, started: String) -> Self {
+    pub fn new(config: &Config, started: String, told: Option<Told>) -> Self {
         let pools = config.pools().unwrap_or_default();
         Inside {
             instance: config.instance.clone(),
             root: config.root.clone(),
             run: config.run.clone(),
             started,
+            told,
             resolv_conf: config.resolv_conf.clone(),
             pools: pools.iter().map(|pool| format!("{} in /{}", pool.base, pool.size)).collect(),
         }
@@ -84,7 +88,7 @@ impl Probe for Inside {
         });
         let subnets: Vec<_> = subnets.collect();
         let mut findings = doctor::findings(&self.instance, &subnets, &self.resolv_conf, &self.root);
-        findings.push(super::ledger::finding(&self.root));
+        findings.push(super::ledger::finding(&self.root, self.told.as_ref()));
         findings
     }
 }

@@ -16,7 +16,7 @@ pub fn examine(path: &Path, file: &File) -> Result<Contents> {
 }
 
 fn over(path: &Path, copy: impl StorageBackend) -> Result<Contents> {
-    let database = open::database(path, |builder| builder.create_with_backend(copy))?;
+    let (database, _) = open::database(path, |builder| builder.create_with_backend(copy))?;
     let (database, contents) = open::read(path, database)?;
     match open::caught(|| drop(database)) {
         Some(()) => Ok(contents),

@@ -8,7 +8,7 @@ use crate::{
 };
 use nix::unistd::getppid;
 use redb::backends::InMemoryBackend;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Volumes promised one by one, so that pages were used, freed and used again.
 const PROMISED: usize = 20;
@@ -20,7 +20,7 @@ const PAGE: usize = 4096;
 fn whole() -> [Vec<u8>; 2] {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("state.redb");
-    let (mut ledger, ..) = RedbLedger::open(&path, "now").expect("a new ledger");
+    let (mut ledger, ..) = RedbLedger::open(&path, "now", Arc::new(|_| Ok(()))).expect("a new ledger");
     for n in 0..PROMISED {
         ledger.commit(&[volume(&format!("v{n}"))]).expect("commit");
     }
@@ -88,9 +88,13 @@ fn fuzz_ledger_files() {
         let Ok(contents) = over(path, memory(&bytes)) else { return "refused" };
         // The child found it good: so must the daemon, and it goes on.
         let daemon = open::database(path, |builder| builder.create_with_backend(memory(&bytes)));
-        let (database, again) = open::read(path, daemon.expect("open")).expect("read");
+        let (daemon, mended) = daemon.expect("open");
+        let (database, again) = open::read(path, daemon).expect("read");
         assert_eq!(again, contents);
-        records::write(&database, &[volume("new")]).expect("write");
+        let number = records::number(&database).expect("number");
+        assert_eq!(number, contents.volumes.len() as u64, "what it says tells what it has");
+        assert!(number == PROMISED as u64 || mended || bytes.is_empty(), "{number} in one that was whole");
+        records::write(&database, &[volume("new")], number + 1).expect("write");
         drop(database);
         let found = contents.volumes.len();
         assert!(contents.volumes.iter().all(|volume| volume.name.as_str().starts_with('v')));

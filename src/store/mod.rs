@@ -2,8 +2,10 @@
 //!
 //! redb under `<root>/state.redb`; values are JSON, so that `pontoon dump` and a person can read them. Addresses in
 //! use, names and nft elements are derived from these records and never stored.
+mod again;
 mod aside;
 mod examine;
+mod last;
 mod open;
 mod overlay;
 mod records;
@@ -13,10 +15,11 @@ use crate::{
     error::Result,
     model::{Name, Network, Sandbox, Volume, reservation::Reservation},
 };
+pub use again::Reader;
 pub use aside::{kept_aside, remedy, set_aside};
 pub use examine::examine;
 pub use open::SCHEMA;
-pub use redb_ledger::RedbLedger;
+pub use redb_ledger::{RedbLedger, Told};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,

@@ -2,44 +2,50 @@
 //! damaged page ends here. Against what takes all memory or never ends, [`super::examine`] comes first.
 use super::{
     Contents, Table,
-    records::{Records, read_all},
+    records::{META, read_all},
 };
 use crate::error::{Error, Result};
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError};
 use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
-const META: Records = TableDefinition::new("meta");
 /// Version of the records' shape; a ledger of a later version is refused, never rewritten.
 pub const SCHEMA: u32 = 1;
 /// Bytes redb may keep in memory.
 const CACHE: usize = 1 << 20;
 
-/// The ledger at `path`, made if there is none.
+/// The ledger at `path`, made if there is none, and whether redb had to mend it.
 ///
 /// # Errors
 /// `Invalid`: it is damaged. `Unsupported`: of a later version. `Conflict`: another process has it open.
-pub(super) fn at(path: &Path) -> Result<(Database, Contents)> {
-    read(path, database_at(path)?)
+pub(super) fn at(path: &Path) -> Result<(Database, Contents, bool)> {
+    let (database, mended) = database_at(path)?;
+    read(path, database).map(|(database, contents)| (database, contents, mended))
 }
 
 /// The same without its contents.
-pub(super) fn database_at(path: &Path) -> Result<Database> {
+pub(super) fn database_at(path: &Path) -> Result<(Database, bool)> {
     make_private(path)?;
     database(path, |builder| builder.create(path))
 }
 
-/// A ledger that `open` finds or makes; `path` is its name in errors.
+/// A ledger that `open` finds or makes, and whether redb had to mend it, as after a crash; `path` is its name in errors.
 pub(super) fn database(
     path: &Path,
     open: impl FnOnce(&Builder) -> Result<Database, DatabaseError>,
-) -> Result<Database> {
+) -> Result<(Database, bool)> {
+    let mended = Arc::new(AtomicBool::new(false));
+    let seen = mended.clone();
     let work = || {
-        let mut database = open(Builder::new().set_cache_size(CACHE))?;
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE).set_repair_callback(move |_| seen.store(true, Relaxed));
+        let mut database = open(&builder)?;
         // redb looks at checksums after a crash only; a disk may damage what was closed well.
         match database.check_integrity() {
             Ok(whole) => Ok((database, whole)),
@@ -63,7 +69,7 @@ pub(super) fn database(
     if !whole {
         tracing::warn!(ledger = %path.display(), "its list of free pages was damaged and has been made anew");
     }
-    Ok(database)
+    Ok((database, !whole || mended.load(Relaxed)))
 }
 
 /// What is in it. After an error it is closed.

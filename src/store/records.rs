@@ -10,16 +10,34 @@ impl Table {
     pub(super) const ALL: [Table; 6] =
         [Table::Networks, Table::Sandboxes, Table::Volumes, Table::Reservations, Table::Removed, Table::Boot];
 
-    pub(super) fn definition(self) -> Records {
-        TableDefinition::new(match self {
+    pub(super) fn name(self) -> &'static str {
+        match self {
             Table::Networks => "networks",
             Table::Sandboxes => "sandboxes",
             Table::Volumes => "volumes",
             Table::Reservations => "reservations",
             Table::Removed => "removed",
             Table::Boot => "boot",
-        })
+        }
     }
+
+    pub(super) fn definition(self) -> Records {
+        TableDefinition::new(self.name())
+    }
+}
+
+pub(super) const META: Records = TableDefinition::new("meta");
+/// In `META`: how many commits there were; a ledger of before this was counted has none.
+const COMMITS: &str = "commits";
+
+/// How many commits are in it.
+pub(super) fn number(database: &Database) -> Result<u64> {
+    let read = || -> Result<u64, redb::Error> {
+        let meta = database.begin_read()?.open_table(META)?;
+        let text = meta.get(COMMITS)?.map(|value| String::from_utf8_lossy(value.value()).into_owned());
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+    };
+    read().map_err(|error| Error::invalid("count the commits").because(error))
 }
 
 pub(super) fn read_all(database: &Database) -> Result<Contents> {
@@ -47,8 +65,8 @@ fn read_table<T: DeserializeOwned>(database: &Database, table: Table) -> Result<
     Ok(values)
 }
 
-/// One durable transaction.
-pub(super) fn write(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+/// One durable transaction, the commit with this number.
+pub(super) fn write(database: &Database, writes: &[Write], number: u64) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     for table in Table::ALL {
@@ -64,5 +82,6 @@ pub(super) fn write(database: &Database, writes: &[Write]) -> Result<(), redb::E
             };
         }
     }
+    transaction.open_table(META)?.insert(COMMITS, number.to_string().as_bytes())?;
     Ok(transaction.commit()?)
 }

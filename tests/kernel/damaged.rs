@@ -20,7 +20,7 @@ fn kept_aside(daemon: &Daemon) -> Vec<PathBuf> {
 }
 
 /// In the page with this word every number of a page (8 bytes, then 16 of a checksum) gets `order`: 20 is 4 GiB to redb.
-fn with_order(bytes: &mut [u8], word: &[u8], order: u8) -> usize {
+pub fn with_order(bytes: &mut [u8], word: &[u8], order: u8) -> usize {
     let pages = bytes.chunks_exact_mut(PAGE).filter(|page| page.windows(word.len()).any(|part| part == word));
     let mut changed = 0;
     for page in pages {
@@ -243,6 +243,73 @@ fn a_reader_that_is_killed_proves_nothing() {
         assert_eq!(kept_aside(&w.daemon), Vec::<PathBuf>::new());
         w.daemon.again();
         assert_eq!(names(w, "Volume.List"), ["data"]);
+        w.call("Volume.Remove", json!({"name": "data"}));
+        w.call("Network.Remove", json!({"name": "n"}));
+    });
+}
+
+/// In the slot of the last commit a bit is another one: to redb it looks like a commit that a crash cut off.
+fn tear_the_last_commit(path: &std::path::Path) {
+    const SLOTS: usize = 64;
+    const SLOT: usize = 128;
+    let mut bytes = fs::read(path).expect("read");
+    let primary = SLOTS + SLOT * usize::from(bytes[9] & 1);
+    bytes[primary + SLOT - 5] ^= 1;
+    fs::write(path, bytes).expect("write");
+}
+
+#[test]
+fn the_last_commit_is_brought_back() {
+    world(|w| {
+        promise(w);
+        for name in ["first", "second"] {
+            w.call("Volume.Create", json!({"name": name, "labels": {"k": "of the last commit"}}));
+            let wanted = names(w, "Volume.List");
+            // One that was closed well has no such doubt: damaged, it is set aside.
+            w.daemon.kill();
+            tear_the_last_commit(&ledger(&w.daemon));
+            w.daemon.again();
+            assert_eq!(names(w, "Volume.List"), wanted);
+            let volume = w.call("Volume.Inspect", json!({"name": name}));
+            assert_eq!(volume["labels"]["k"], "of the last commit");
+            let (told, found) = (w.events("brought-back"), finding(w));
+            assert!(told.iter().any(|cause| cause.contains("had lost the last commit")), "{told:?}");
+            assert_eq!((&found["level"], &found["message"]), (&json!("warning"), &json!(told[0])));
+            assert_eq!(kept_aside(&w.daemon), Vec::<PathBuf>::new());
+            // It is told of once.
+            w.daemon.stop();
+            w.daemon.again();
+            assert_eq!((names(w, "Volume.List"), finding(w)["level"].clone()), (wanted, json!("ok")));
+        }
+    });
+}
+
+/// It may be what a person wants, so nothing is put into it, but it is said.
+#[test]
+fn an_older_copy_is_told_of() {
+    world(|w| {
+        promise(w);
+        w.daemon.stop();
+        let older = fs::read(ledger(&w.daemon)).expect("read");
+        for more in [1, 3] {
+            w.daemon.again();
+            (0..more).for_each(|n| drop(w.call("Volume.Create", json!({"name": format!("more{n}")}))));
+            w.daemon.stop();
+            fs::write(ledger(&w.daemon), &older).expect("write");
+            w.daemon.again();
+            assert_eq!(names(w, "Volume.List"), ["data"]);
+            let told = w.events("stepped-back");
+            assert!(
+                told.iter().any(|cause| cause.contains("an older copy was put in its place")),
+                "{told:?}"
+            );
+            assert!(finding(w)["message"].as_str().is_some_and(|text| text.contains("were acknowledged")));
+            w.daemon.stop();
+            w.daemon.again();
+            assert_eq!(finding(w)["level"], "ok", "once");
+            w.daemon.stop();
+        }
+        w.daemon.again();
         w.call("Volume.Remove", json!({"name": "data"}));
         w.call("Network.Remove", json!({"name": "n"}));
     });

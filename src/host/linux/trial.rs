@@ -11,9 +11,14 @@ use nix::{
     unistd::{ForkResult, Pid, SysconfVar, getpid, getppid, sysconf},
 };
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io::{Read, Write, pipe},
-    os::fd::AsFd,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -56,6 +61,47 @@ pub fn trial(what: &str, bounds: &Bounds, work: impl FnOnce() -> Result<()>) -> 
     }
 }
 
+/// The name by which the program knows that it is such a child.
+pub const NAME: &str = "pontoon-trial";
+
+/// Like [`trial`] for a process with many threads: this very program once more, whose work `arguments` name.
+///
+/// # Errors
+/// As those of [`trial`].
+pub fn trial_apart(what: &str, bounds: &Bounds, arguments: &[&OsStr]) -> Result<()> {
+    let failed = |error: std::io::Error| Error::os(format!("start a child to {what}"), &error);
+    // Not by name: the file may have been replaced already.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(NAME).args([
+        getpid().to_string(),
+        bounds.memory.to_string(),
+        bounds.work.as_secs().to_string(),
+    ]);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(failed)?;
+    let told = child.stdout.take().ok_or_else(|| Error::internal("a child without a voice"))?;
+    let text = answer(&mut File::from(OwnedFd::from(told)), bounds.wait);
+    if text.is_none() {
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(failed)?;
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+    judge(what, text, WaitStatus::from_raw(pid, status.into_raw()).map_err(|error| failed(error.into()))?)
+}
+
+/// The child of [`trial_apart`]: does the work that `of` finds for the rest of its arguments, and says what came of it.
+pub fn be_tried(arguments: &[OsString], of: impl FnOnce(&[OsString]) -> Result<()>) -> Result<()> {
+    let number = |at: usize| arguments.get(at).and_then(|text| text.to_str()?.parse::<u64>().ok());
+    let (Some(parent), Some(memory), Some(work)) = (number(0), number(1), number(2)) else {
+        return Err(Error::invalid("this is for the daemon alone"));
+    };
+    let bounds = Bounds { memory, work: Duration::from_secs(work), wait: Duration::MAX };
+    let parent = Pid::from_raw(i32::try_from(parent).unwrap_or_default());
+    let outcome = confine(parent, &bounds).and_then(|()| of(&arguments[3..]));
+    let text = serde_json::to_vec(&outcome.err()).unwrap_or_default();
+    std::io::stdout().write_all(&text).map_err(|error| Error::os("say what was found", &error))
+}
+
 /// In the child: it goes with its parent, leaves no core, says nothing and gets no more than it was given.
 pub(crate) fn confine(parent: Pid, bounds: &Bounds) -> Result<()> {
     let failed = |error: std::io::Error| Error::os("keep a child in bounds", &error);
@@ -90,7 +136,7 @@ fn taken() -> Result<u64> {
 }
 
 /// All that the child says until it ends; none if it does not end in time.
-fn answer(told: &mut std::io::PipeReader, wait: Duration) -> Option<Vec<u8>> {
+fn answer(told: &mut (impl Read + AsFd), wait: Duration) -> Option<Vec<u8>> {
     let (start, mut text) = (Instant::now(), Vec::new());
     loop {
         let left = PollTimeout::try_from(wait.checked_sub(start.elapsed())?).unwrap_or(PollTimeout::MAX);

@@ -69,6 +69,48 @@ fn a_full_disk() {
     });
 }
 
+/// After a failed write the ledger is read ahead by somebody else too: what would take all memory takes nobody down.
+#[test]
+fn damaged_while_the_disk_was_full() {
+    on_a_small_disk(|w, running| {
+        w.call("Volume.Create", json!({"name": "before"}));
+        let labels = json!({ "long": "x".repeat(60_000) });
+        let refused = |words: &[&str]| {
+            let (kind, text) = w.refused("Volume.Create", json!({"name": "vol", "labels": labels}));
+            assert!(words.iter().all(|word| text.contains(word)), "{kind}: {text}");
+        };
+        let path = w.daemon.root().join("state.redb");
+        w.daemon.stop();
+        let mut bad = fs::read(&path).expect("read");
+        assert!(
+            crate::damaged::with_order(&mut bad, b"allocator_state", 20) > 0,
+            "there is a number of a page"
+        );
+        w.daemon.again();
+        let filler = fill(w);
+        refused(&["No space left"]);
+        let whole = fs::read(&path).expect("read");
+        fs::remove_file(filler).expect("room again");
+        fs::write(&path, &bad).expect("write");
+        let (pid, start) = (w.daemon.pid(), std::time::Instant::now());
+        refused(&["cannot write the ledger", "memory"]);
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+        running.goes_on(w);
+        let resident = w.call("System.Info", json!({}))["resident_memory"].as_u64().expect("bytes");
+        assert!(resident < 128 << 20, "{resident} bytes");
+        // The disk was mended; what was found is looked at again after a while.
+        fs::write(&path, &whole).expect("write");
+        crate::world::tool::soon(15_000, "a volume", || {
+            w.daemon.try_call("Volume.Create", &json!({"name": "vol", "labels": labels})).is_ok()
+        });
+        assert_eq!(w.daemon.pid(), pid, "it never ended");
+        w.daemon.kill();
+        w.daemon.again();
+        w.call("Volume.Inspect", json!({"name": "before"}));
+        w.call("Volume.Inspect", json!({"name": "vol"}));
+    });
+}
+
 /// A volume's place on the disk cannot be made, though its promise could be written.
 #[test]
 fn no_room_for_a_volume() {
