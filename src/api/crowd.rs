@@ -1,6 +1,9 @@
 //! Who is connected: a bounded number, and a bounded number of large bodies. When the room is full, whoever has been idle
 //! longest makes place for the next one; somebody whose request is being answered never has to.
-use super::reply::Answer;
+use super::{
+    backlog::{Backlog, Taking},
+    reply::Answer,
+};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -27,6 +30,7 @@ pub struct Crowd {
     places: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
     guests: Mutex<BTreeMap<u64, Arc<Guest>>>,
+    backlog: Arc<Backlog>,
     /// Counts what happens, as a clock.
     ticks: AtomicU64,
 }
@@ -39,6 +43,8 @@ struct Guest {
     idle_since: AtomicU64,
     told: AtomicBool,
     leave: Notify,
+    /// Its answer takes too much for too long.
+    given_up: Arc<Notify>,
 }
 
 /// A connection's place; free again when it is dropped.
@@ -55,6 +61,7 @@ impl Crowd {
             places: Arc::new(Semaphore::new(PLACES)),
             heavy: Arc::new(Semaphore::new(HEAVY)),
             guests: Mutex::default(),
+            backlog: Arc::default(),
             ticks: AtomicU64::new(0),
         })
     }
@@ -87,6 +94,11 @@ impl Crowd {
     pub async fn heavy(&self) -> Option<OwnedSemaphorePermit> {
         self.heavy.clone().acquire_owned().await.ok()
     }
+
+    /// Returns when an answer may be made.
+    pub async fn room_for_an_answer(&self) {
+        self.backlog.room().await;
+    }
 }
 
 impl Seat {
@@ -100,6 +112,11 @@ impl Seat {
             // It came to life just now.
             self.guest.told.store(false, Relaxed);
         }
+    }
+
+    /// Returns when this connection is given up, in the middle of an answer.
+    pub async fn given_up(&self) {
+        self.guest.given_up.notified().await;
     }
 
     /// A request is complete: until the answer is sent, the connection stays.
@@ -133,12 +150,15 @@ impl Drop for Busy {
 
 /// `answer`, whose body keeps the connection busy until it is sent.
 pub fn hold(answer: Answer, busy: Busy) -> Answer {
-    answer.map(|body| Held { body, _busy: busy }.boxed())
+    let bytes = answer.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let taking = busy.crowd.backlog.enter(bytes.unwrap_or(0), busy.guest.given_up.clone());
+    answer.map(|body| Held { body, _busy: busy, taking }.boxed())
 }
 
 struct Held<B> {
     body: B,
     _busy: Busy,
+    taking: Option<Taking>,
 }
 
 impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
@@ -149,6 +169,9 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Held<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(taking) = &mut self.taking {
+            taking.goes_on();
+        }
         Pin::new(&mut self.body).poll_frame(context)
     }
     fn is_end_stream(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Doorways over HTTP on one unix socket. They translate and answer; they hold no state and decide nothing.
 //!
-//! `serve` accepts (`crowd` bounds how many and how much, `patient` how long), `native` speaks `POST /Network.Create` and
-//! its kin, `docker` the Engine API of Docker, `plugin` Docker's plugin protocol; `call` carries commands to the engine,
+//! `serve` accepts (`crowd` bounds how many, `weight` and `backlog` how much, `patient` how long), `native` speaks `POST
+//! /Network.Create` and its kin, `docker` the Engine API of Docker, `plugin` Docker's plugin protocol; `call` carries commands to the engine,
 //! `aside` those that are slow, `metrics` counts.
 mod aside;
+mod backlog;
 mod call;
 mod crowd;
 mod docker;
@@ -15,6 +16,7 @@ mod plugin;
 mod reply;
 mod schema;
 mod serve;
+mod weight;
 
 pub use metrics::Metrics;
 pub use plugin::SOCKET as PLUGIN_SOCKET;

@@ -1,9 +1,9 @@
 //! Answers on the wire: JSON values, errors with their status, and streams of JSON lines.
 use crate::error::{Error, Kind};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, combinators::BoxBody};
 use hyper::{
     Response, StatusCode,
-    body::{Body, Bytes, Frame},
+    body::{Body, Bytes, Frame, SizeHint},
     header,
 };
 use std::{
@@ -44,10 +44,36 @@ pub fn error(error: &Error) -> Answer {
 }
 
 pub fn bytes(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body).boxed());
+    let mut answer = Response::new(Pieces(body).boxed());
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     answer
+}
+
+/// Given piece by piece, as the client takes them: hyper would take a whole one into its keeping, and its end would seem to
+/// have come.
+struct Pieces(Bytes);
+
+const PIECE: usize = 64 << 10;
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.0.len().min(PIECE);
+        let piece = self.0.split_to(length);
+        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
+    }
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
 }
 
 /// One JSON value a line, as they come, until the sender is dropped.

@@ -6,6 +6,7 @@ use super::{
     native,
     patient::Patient,
     plugin, reply,
+    weight::weigh,
 };
 use crate::{engine::Engine, error::Error};
 use http_body_util::BodyExt;
@@ -25,6 +26,8 @@ use tokio::{
 
 /// Bytes of a request's body at the most: 10,000 ports take 0.7 MB.
 const BODY: usize = 4 << 20;
+/// Bytes that a body takes when it has been read, from which on it counts as a large one.
+const HEAVY: usize = 4 * crowd::LIGHT;
 /// Bytes of a request's head at the most.
 const HEAD: usize = 32 << 10;
 /// How long a client may take for its request's head, for its body, and to take anything of an answer.
@@ -84,6 +87,7 @@ async fn converse(stream: UnixStream, doorways: Doorways, seat: Seat, mut stop: 
         // A client that goes away in the middle is no error of ours.
         _ = connection.as_mut() => return,
         () = seat.told_to_leave() => return,
+        () = seat.given_up() => return,
         () = stopped => connection.as_mut().graceful_shutdown(),
     }
     let _ = tokio::time::timeout(Duration::from_secs(2), connection).await;
@@ -98,6 +102,7 @@ async fn answer(request: Request<Incoming>, doorways: &Doorways, seat: &Seat) ->
         Err(error) => return docker::refuse(&error),
     };
     let busy = seat.busy();
+    seat.crowd().room_for_an_answer().await;
     crowd::hold(route(&head, body, doorways).await, busy)
 }
 
@@ -144,6 +149,10 @@ async fn collect(mut body: Incoming, crowd: &Crowd) -> Result<(Bytes, Option<Own
             room = crowd.heavy().await;
         }
         all.extend_from_slice(&data);
+    }
+    // Short and manifold is large, too.
+    if weigh(&all)? > HEAVY && room.is_none() {
+        room = crowd.heavy().await;
     }
     Ok((all.into(), room))
 }

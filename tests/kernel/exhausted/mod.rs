@@ -1,11 +1,10 @@
-//! What is used up is said; nothing is half-made, what runs goes on, and all is well again when there is more.
-//!
-//! The daemon's own memory is not among it: a process that the kernel gives no page ends (kill -9 in all but name), which is
-//! what `soak` is about. The kernel's memory is.
+//! What is used up is said; nothing is half-made, what runs goes on, and all is well again when there is more. Of the daemon's
+//! own memory it can only be said that it never lacks any for what clients send: a process that gets no page ends.
 mod connections;
 mod disk;
 mod kernel;
 mod limits;
+mod memory;
 mod numbers;
 
 use crate::world::{Box, Echo, World, echo};
