@@ -8,6 +8,7 @@ mod measures;
 mod probe;
 mod succession;
 mod until_idle;
+mod volumes;
 
 pub use crate::host::linux::handover::keeper::NAME as KEEPER;
 pub use config::{Config, Options};
@@ -31,7 +32,7 @@ use crate::{
     ipam::Ephemeral,
     model::Event,
 };
-use adapters::{LocalVolumes, Names};
+use adapters::Names;
 use measures::Measures;
 use std::{
     collections::BTreeMap,
@@ -41,6 +42,7 @@ use std::{
 };
 use succession::{Inheritance, Service};
 use tokio::signal::unix::{SignalKind, signal};
+use volumes::LocalVolumes;
 
 /// Runs a daemon until it is told to stop. It says READY when its socket answers.
 pub fn run(options: Options) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The real kernel.
 mod apply;
 mod attach;
+mod channel;
 mod claim;
 pub mod doctor;
 mod drift;
