@@ -9,6 +9,7 @@ use crate::{
 use parking_lot::Mutex;
 use std::{
     io,
+    net::IpAddr,
     path::Path,
     sync::{
         Arc,
@@ -32,6 +33,15 @@ impl LocalVolumes {
         let old = layout.clone();
         let late = !in_background("empty-trash", LEFT, move || old.empty_trash(Watch::none()).map(drop));
         Ok(LocalVolumes { layout, new: Arc::default(), late: AtomicBool::new(late) })
+    }
+
+    pub fn create_named(&self, name: &Name) -> Result<()> {
+        if self.layout.data(name).is_ok() {
+            return Ok(());
+        }
+        self.layout.create(name)?;
+        // Its promise is durable already, and every start makes what is missing of the directories.
+        self.sync_soon(name)
     }
 
     /// Makes the directories of a new volume durable, together with others that are new. (Begun at once it kept the disk
@@ -86,12 +96,7 @@ fn in_background(
 
 impl Volumes for LocalVolumes {
     fn create(&self, volume: &Volume) -> Result<()> {
-        if self.layout.data(&volume.name).is_ok() {
-            return Ok(());
-        }
-        self.layout.create(&volume.name)?;
-        // Its promise is durable already, and every start makes what is missing of the directories.
-        self.sync_soon(&volume.name)
+        self.create_named(&volume.name)
     }
     fn remove(&self, name: &Name) -> Result<()> {
         let Some(trashed) = self.layout.remove(name)? else { return Ok(()) };
@@ -130,13 +135,22 @@ impl Volumes for LocalVolumes {
     }
 }
 
+impl LocalVolumes {
+    /// The same as `mount`, with the address of the server that the options name.
+    pub fn mount_at(&self, mount: &VolumeMount, address: Option<IpAddr>) -> Result<()> {
+        let name = Name::parse(&mount.volume)?;
+        let Some(order) = MountOrder::of(&LocalOptions::parse(&mount.options)?) else { return Ok(()) };
+        let order = match address.filter(|_| order.lookup.is_some()) {
+            Some(address) => order.resolved(address),
+            None => order,
+        };
+        self.layout.mount_volume(&name, order, PATIENCE)
+    }
+}
+
 impl MountVolumes for LocalVolumes {
     fn mount(&self, mount: &VolumeMount) -> Result<()> {
-        let name = Name::parse(&mount.volume)?;
-        match MountOrder::of(&LocalOptions::parse(&mount.options)?) {
-            Some(order) => self.layout.mount_volume(&name, order, PATIENCE),
-            None => Ok(()),
-        }
+        self.mount_at(mount, None)
     }
     fn unmount(&self, volume: &str) -> Result<()> {
         self.layout.unmount_volume(&Name::parse(volume)?, PATIENCE)

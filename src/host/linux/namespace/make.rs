@@ -5,8 +5,10 @@ use crate::{
     error::{Error, Kind, Result},
     host::linux::{
         files::{Tree, mount, resolve},
+        mounter::{self, Order},
         netlink::inside::{Visit, furnish},
     },
+    model::Name,
 };
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
@@ -23,6 +25,13 @@ use std::{
 /// Makes `folder` a shared mount of its own, as `ip netns` does with /run/netns: what is mounted below is seen by, and what
 /// is unmounted vanishes from, every mount namespace copied from ours. Otherwise a copy would keep dead namespaces alive.
 pub fn prepare_folder(folder: &Path) -> Result<()> {
+    if mounter::is_chosen() {
+        // It does so at its own start too: what is there already is served without it.
+        if let Err(error) = mounter::ask(&Order::Prepare {}, None) {
+            tracing::warn!(%error, "no sandbox and no volume can be made meanwhile");
+        }
+        return Ok(());
+    }
     let failed = |e: Error| e.while_doing(format!("prepare folder {}", folder.display()));
     let (above, name) = split(folder)?;
     let above = resolve::make_host_dirs(above).map_err(failed)?;
@@ -39,6 +48,9 @@ pub fn prepare_folder(folder: &Path) -> Result<()> {
 
 /// Takes the mount of `prepare_folder` away, and the folder if it is empty. Not being one is fine.
 pub fn give_up_folder(folder: &Path) -> Result<()> {
+    if mounter::is_chosen() {
+        return mounter::ask(&Order::GiveUp {}, None).map(drop);
+    }
     let (above, name) = split(folder)?;
     let Some(above) = there(resolve::open_root(above))? else { return Ok(()) };
     mount::unmount(above.as_fd(), Path::new(name))?;
@@ -65,6 +77,10 @@ fn fresh(home: &Home) -> Result<OwnedFd> {
 /// Keeps `namespace` alive by a mount on the new file `path`.
 pub fn hold(path: &Path, namespace: BorrowedFd<'_>) -> Result<()> {
     let (folder, name) = split(path)?;
+    if mounter::is_chosen() {
+        let order = Order::Hold { name: Name::parse(&name.to_string_lossy())? };
+        return mounter::ask(&order, Some(namespace)).map(drop);
+    }
     let folder = open_folder(folder)?;
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::openat(&folder, name, flags, Mode::from_raw_mode(0o444)).map_err(|e| match e {
@@ -83,6 +99,10 @@ pub fn hold(path: &Path, namespace: BorrowedFd<'_>) -> Result<()> {
 pub fn remove(path: &Path) -> Result<()> {
     let failed = |e: Error| e.while_doing(format!("remove network namespace {}", path.display()));
     let (folder, name) = split(path)?;
+    if mounter::is_chosen() {
+        let order = Order::LetGo { name: Name::parse(&name.to_string_lossy())? };
+        return mounter::ask(&order, None).map(drop).map_err(failed);
+    }
     let Some(folder) = there(open_folder(folder)).map_err(failed)? else { return Ok(()) };
     mount::unmount(folder.as_fd(), Path::new(name)).map_err(failed)?;
     match fs::unlinkat(&folder, name, AtFlags::empty()) {
