@@ -1,5 +1,4 @@
 //! The driver on a real file system. Needs root; mounts happen in a private mount namespace of the test's thread.
-use super::options::check;
 use super::*;
 use crate::error::{Kind, Result};
 use crate::host::linux::files::{Watch, mount, resolve};
@@ -198,7 +197,7 @@ fn a_symlink_for_a_volume_or_its_data_is_refused() {
 
 fn order(pairs: &[(&str, &str)]) -> MountOrder {
     let map: BTreeMap<_, _> = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    MountOrder::of(&check(&map).unwrap()).unwrap()
+    MountOrder::of(&LocalOptions::parse(&map).unwrap()).unwrap()
 }
 
 #[test]
@@ -237,7 +236,5 @@ fn options_become_flags_and_data() {
     assert_eq!(cifs.lookup, Some(options::Lookup { host: "nas".into(), word: None }));
     assert!(!cifs.describe().contains("hunter2") && !cifs.no_address("nas").to_string().contains("hunter2"));
     assert!(order(&[("type", "none"), ("device", "/x"), ("o", "rbind")]).is_bind());
-    let size = BTreeMap::from([("size".to_string(), "1m".to_string())]);
-    assert_eq!(check(&size).unwrap_err().kind, Kind::Unsupported);
-    assert_eq!(MountOrder::of(&LocalOptions::Directory { size: None }), None);
+    assert_eq!(MountOrder::of(&LocalOptions::Directory), None);
 }
