@@ -156,6 +156,19 @@ fn an_interrupted_copy_up_leaves_the_volume_empty() {
 }
 
 #[test]
+fn what_appears_during_a_copy_up_is_all_there_is() {
+    let Some((dir, layout)) = layout() else { return };
+    let (rootfs, data) = (image(dir.path()), name("data"));
+    layout.create(&data).unwrap();
+    let path = layout.path(&data);
+    let seen = |_| fs::write(path.join("theirs"), "x").unwrap();
+    let watch = Watch { stop: &|| false, seen: &seen };
+    assert!(!layout.copy_up(&rootfs, Path::new("/var/www"), &data, watch).unwrap());
+    let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!((names(&path), names(path.parent().unwrap())), (vec!["theirs".into()], vec!["_data".into()]));
+}
+
+#[test]
 fn two_at_once_copy_once() {
     let Some((dir, layout)) = layout() else { return };
     let (rootfs, data) = (image(dir.path()), name("data"));
