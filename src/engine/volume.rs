@@ -120,6 +120,9 @@ pub fn mount(
     if before.mounts.contains_key(&request.id) == mounted {
         return Ok(Decision::only(info(state, root, &before)));
     }
+    if mounted {
+        world.volumes.settle(&before)?;
+    }
     let mut after = Volume::clone(&before);
     match mounted {
         true => drop(after.mounts.insert(request.id.clone(), world.host.boot()?)),

@@ -8,6 +8,7 @@ use crate::{
     testbed::fuzz_apart,
 };
 use nix::unistd::getppid;
+use redb::backends::InMemoryBackend;
 use std::time::Duration;
 
 /// Volumes promised one by one, so that pages were used, freed and used again.

@@ -99,7 +99,7 @@ fn schema_and_metrics() {
             line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
         };
         assert_eq!(value("pontoon_events_total{object=\"sandbox\",action=\"create\"}"), 1.0);
-        assert_eq!(value("pontoon_errors_total{kind=\"notfound\"}"), 1.0);
+        assert_eq!(value("pontoon_errors_total{kind=\"not_found\"}"), 1.0);
         for name in [
             "pontoon_ledger_commit_seconds_count",
             "pontoon_ledger_records_total",

@@ -120,6 +120,9 @@ impl Volumes for FakeVolumes {
     fn unmount(&self, _: &Volume) -> Result<()> {
         Ok(())
     }
+    fn settle(&self, _: &Volume) -> Result<()> {
+        Ok(())
+    }
     fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
         let mut sources = self.sources.lock();
         match sources.contains(path) || make && sources.insert(path.to_owned()) {
