@@ -165,6 +165,10 @@ impl Volumes for LocalVolumes {
     fn unmount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::unmount(self, volume.name.as_str())
     }
+    fn settle(&self, volume: &Volume) -> Result<()> {
+        // What is mounted over the data of others may not answer, and copies are made in it.
+        if volume.options.is_empty() { self.layout.settle(&volume.name) } else { Ok(()) }
+    }
     fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
         match (std::fs::metadata(path), make) {
             (Ok(_), _) => Ok(()),
