@@ -56,7 +56,7 @@ fn concerns(suspect: &Suspect, item: &Item) -> bool {
 /// a bridge being deleted, half a second before the bridge itself if it has a thousand.
 fn port(view: &View, strict: bool, endpoint: Id) -> Vec<Item> {
     let Some(sandbox) = view.seated(endpoint) else { return Vec::new() };
-    let mut items = plan::sandbox::items(&sandbox, view, strict);
+    let mut items = plan::sandbox::items(sandbox, view, strict);
     items.retain(|item| match item {
         Item::Link(link) => link.endpoint == endpoint,
         Item::Shaper(shaper) => shaper.endpoint == endpoint,
