@@ -55,6 +55,9 @@ impl Volumes for FarVolumes {
     fn unmount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::unmount(self, volume.name.as_str())
     }
+    fn settle(&self, volume: &Volume) -> Result<()> {
+        if volume.options.is_empty() { told(&Order::Settle { name: volume.name.clone() }) } else { Ok(()) }
+    }
     fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
         told(&Order::BindSource { path: path.to_owned(), make })
     }

@@ -109,6 +109,7 @@ impl Ground {
                 volumes.mount_at(&VolumeMount { volume: name.to_string(), options }, address)
             }
             Order::Unmount { name } => MountVolumes::unmount(volumes, name.as_str()),
+            Order::Settle { name } => volumes.settle_named(&name),
             Order::Usage { name } => return self.usage(&name, caller),
             Order::BindSource { path, make } => match path.is_absolute() {
                 true => volumes.bind_source(&path, make),

@@ -44,6 +44,10 @@ impl LocalVolumes {
         self.sync_soon(name)
     }
 
+    pub fn settle_named(&self, name: &Name) -> Result<()> {
+        self.layout.settle(name)
+    }
+
     /// Makes the directories of a new volume durable, together with others that are new. (Begun at once it kept the disk
     /// busy, 2 ms for each volume, and the next call had to wait.)
     fn sync_soon(&self, name: &Name) -> Result<()> {
@@ -116,6 +120,10 @@ impl Volumes for LocalVolumes {
     }
     fn unmount(&self, volume: &Volume) -> Result<()> {
         MountVolumes::unmount(self, volume.name.as_str())
+    }
+    fn settle(&self, volume: &Volume) -> Result<()> {
+        // What is mounted over the data of others may not answer, and copies are made in it.
+        if volume.options.is_empty() { self.settle_named(&volume.name) } else { Ok(()) }
     }
     fn bind_source(&self, path: &Path, make: bool) -> Result<()> {
         match (std::fs::metadata(path), make) {

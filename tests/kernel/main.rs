@@ -8,6 +8,7 @@ mod api;
 mod attach;
 mod bandwidth;
 mod clients;
+mod copied_up;
 mod cost;
 mod cost_house;
 mod cost_waits;

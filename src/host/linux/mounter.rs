@@ -57,6 +57,10 @@ pub enum Order {
     Unmount {
         name: Name,
     },
+    /// Finish a copy into a volume that was killed in its last step.
+    Settle {
+        name: Name,
+    },
     /// Bytes that a volume takes, as the answer.
     Usage {
         name: Name,

@@ -42,7 +42,6 @@ fn what_the_daemon_may_not_do_is_refused() {
                 "/usr/bin/python3 -c 'import ctypes; exit(ctypes.CDLL(None).syscall({number}, {rest}) < 0)'"
             )
         };
-        // Since Linux 6.13 SYS_ADMIN is enough for this one, for directories: any of the file system, by its number.
         let by_handle = "/usr/bin/python3 -c 'import ctypes, os, struct; l = ctypes.CDLL(None); \
              h = ctypes.create_string_buffer(struct.pack(\"Ii\", 128, 0), 136); i = ctypes.c_int(); \
              assert l.name_to_handle_at(-100, b\"/run/docker\", h, ctypes.byref(i), 0) == 0; \
