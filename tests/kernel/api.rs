@@ -17,6 +17,8 @@ fn what_it_does_not_understand_it_refuses() {
             ("POST", "/Network.Create", r#"{"name":"#, 400, "Network.Create"),
             ("POST", "/Network.Create", r#"{"name":7}"#, 400, "string"),
             ("POST", "/Sandbox.Create", r#"{"networks":[{"network":"bridge","colour":1}]}"#, 400, "colour"),
+            ("POST", "/Events.Watch", r#"{"filters":{"colour":["red"]}}"#, 400, "colour"),
+            ("POST", "/Events.Watch", r#"{"since":"yesterday"}"#, 400, "yesterday"),
             ("POST", "/Network.Paint", "{}", 404, "Network.Paint"),
             ("POST", "/", "{}", 404, ""),
             ("GET", "/Network.Create", "", 404, "GET /schema"),
