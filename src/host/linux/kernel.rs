@@ -168,6 +168,10 @@ impl Host for Linux {
         std::mem::take(&mut self.rebuilt)
     }
 
+    fn lock_tables(&mut self, locked: bool) -> bool {
+        self.nft.lock(locked)
+    }
+
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {
         let waiting = Arc::new(Mutex::new((leaving.len(), Some(done), Ok(()))));
         for Leaving { index, name } in leaving {
