@@ -44,6 +44,7 @@ mod restart;
 mod secrets;
 mod soak;
 mod spoofing;
+mod units;
 mod upstream;
 mod volumes;
 mod why;
