@@ -43,6 +43,7 @@ mod restart;
 mod secrets;
 mod soak;
 mod spoofing;
+mod units;
 mod upstream;
 mod volumes;
 mod why;
