@@ -3,6 +3,7 @@
 use super::{
     change::{self, Change},
     decide::event,
+    lock,
     network::predefined,
     repair::reconcile,
     undo,
@@ -251,7 +252,7 @@ fn publish(writer: &mut Writer) {
 /// With sandboxes alive the kernel stays as it is: they go on without us, and a later start finds them.
 pub fn stop(writer: &mut Writer) {
     if !writer.state.view.sandboxes.is_empty() {
-        return;
+        return lock::unlock(writer);
     }
     let all = wanted(&writer.state.view, writer.state.settings.strict_default_bridge);
     let ops = plan::diff::diff(all, []);

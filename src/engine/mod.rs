@@ -28,6 +28,7 @@ mod events;
 mod fights;
 mod filters;
 mod housekeeping;
+mod lock;
 mod mounts;
 mod network;
 mod pools;

@@ -15,6 +15,7 @@ mod cost_waits;
 mod damaged;
 mod drift;
 mod exhausted;
+mod fight;
 mod firewalls;
 mod first_packet;
 mod flush;
