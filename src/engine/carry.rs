@@ -37,10 +37,10 @@ impl Writer {
     /// behind it, which may stand on it, are taken back as well: they are returned, to be decided anew.
     pub(super) fn carry_out(&mut self, staged: Vec<Staged>) -> Vec<Staged> {
         let mut staged = staged.into_iter();
-        while let Some(Staged { origin, decision, answer }) = staged.next() {
-            let error = match self.apply_at_last(&decision.changes) {
+        while let Some(Staged { origin, decision, view, answer }) = staged.next() {
+            let error = match self.apply_at_last(&decision.changes, &view) {
                 Ok(applied) => {
-                    self.complete(decision, applied, answer);
+                    self.complete(decision, view, applied, answer);
                     continue;
                 }
                 Err(error) => error,
@@ -96,8 +96,8 @@ impl Writer {
 
     /// Publishes what was done and answers; then comes what no caller waits for. A question that reaches the resolver's
     /// sockets before it is served waits in them, and an end before it is watched for is found when the watch begins.
-    fn complete(&mut self, decision: Decision, applied: Applied, answer: Answer) {
-        self.publish(&decision.changes);
+    fn complete(&mut self, decision: Decision, view: View, applied: Applied, answer: Answer) {
+        self.publish(&decision.changes, view);
         decision.events.into_iter().for_each(|event| self.events.publish(event));
         let reply = decision.reply;
         // Others may wait for the end of a sandbox that somebody else has removed now.
@@ -128,7 +128,7 @@ impl Writer {
                 Err(_) => return answer(Err(last)),
             };
             changes = decision.changes.clone();
-            self.enter(&decision);
+            let view = self.enter(&decision);
             match change::writes(&changes) {
                 Ok(writes) => self.promises.ask(writes),
                 Err(error) => {
@@ -136,8 +136,8 @@ impl Writer {
                     return answer(Err(error));
                 }
             }
-            let error = match self.apply_at_last(&changes) {
-                Ok(applied) => return self.complete(decision, applied, answer),
+            let error = match self.apply_at_last(&changes, &view) {
+                Ok(applied) => return self.complete(decision, view, applied, answer),
                 Err(error) => error,
             };
             let undone = undo::withdraw(self, &changes, &[], error);
@@ -151,21 +151,20 @@ impl Writer {
     }
 
     /// Applies; once more if somebody has just taken away what it stands on.
-    fn apply_at_last(&mut self, changes: &[Change]) -> Result<Applied> {
-        match self.apply(changes) {
-            Err(error) if repair::found_by_a_call(self, changes, &error) => self.apply(changes),
+    fn apply_at_last(&mut self, changes: &[Change], to: &View) -> Result<Applied> {
+        match self.apply(changes, to) {
+            Err(error) if repair::found_by_a_call(self, changes, &error) => self.apply(changes, to),
             outcome => outcome,
         }
     }
 
-    /// Brings kernel and files from what is published to what is after these changes; they are durable when it returns.
+    /// Brings kernel and files from what is published to what is after these changes, `to`; they are durable when it returns.
     ///
     /// What a start finds and sweeps away by itself is done while the ledger is being written (of an attach: all but its
     /// DNS redirect). Everything else waits for it: whatever takes away, whatever bears no mark, and all files. Of a batch
     /// only the first has to: the others find it written, and do their part in one go, with one visit to the sandbox.
-    fn apply(&mut self, changes: &[Change]) -> Result<Applied> {
-        let from = View::clone(&self.published.view.load());
-        let ops = self.ops(&from, changes);
+    fn apply(&mut self, changes: &[Change], to: &View) -> Result<Applied> {
+        let ops = self.ops(&self.published.view.load(), to, changes);
         let files = changes.iter().any(|change| matches!(change, Change::Volume { .. }));
         let waits = files || self.promises.settled();
         let ahead = if waits { 0 } else { ops.iter().take_while(|op| is_swept(op)).count() };
@@ -182,7 +181,9 @@ impl Writer {
     /// Brings kernel and files back; `from` is the view in which the changes' `before` stands. The writer's own view will
     /// not do: decisions that come later in the batch are in it already.
     pub(super) fn apply_back(&mut self, from: &View, changes: &[Change]) -> Result<Applied> {
-        let ops = self.ops(from, changes);
+        let mut to = from.clone();
+        changes.iter().for_each(|change| change.show(&mut to));
+        let ops = self.ops(from, &to, changes);
         self.carry(&ops, changes)
     }
 
@@ -209,11 +210,9 @@ impl Writer {
         Ok(applied)
     }
 
-    fn ops(&self, from: &View, changes: &[Change]) -> Vec<Op> {
-        let mut to = from.clone();
-        changes.iter().for_each(|change| change.show(&mut to));
+    fn ops(&self, from: &View, to: &View, changes: &[Change]) -> Vec<Op> {
         let before = changes.iter().cloned().map(Change::reversed).flat_map(|old| self.items(&old, from));
-        let after = changes.iter().flat_map(|change| self.items(change, &to));
+        let after = changes.iter().flat_map(|change| self.items(change, to));
         let mut ops = plan::diff::diff(before, after);
         ops.retain(|op| match op {
             // Forwarding stays until we leave; a volume stays mounted while others use it.

@@ -41,7 +41,7 @@ pub struct Redirect {
 /// right one, 15 ms where another is replaced. What it returns is a socket; to close it takes 3 µs, but 7 ms where something
 /// was deleted a moment ago (`remove_resolver`).
 pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
-    let mut socket = Socket::open()?;
+    let mut socket = Socket::small()?;
     let mut batch = Batch::default();
     let table = table(wanted);
     let there = match found(&mut socket)? {
@@ -67,7 +67,7 @@ pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
 /// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine. What it returns is a
 /// socket whose closing waits 15 ms for the kernel and holds others up: let another thread drop it, later.
 pub fn remove_resolver() -> Result<impl Send + 'static> {
-    let mut socket = Socket::open()?;
+    let mut socket = Socket::small()?;
     if table_notes(&mut socket, IPV4, NAME)?.is_none() {
         return Ok(socket);
     }
@@ -82,7 +82,7 @@ pub fn remove_resolver() -> Result<impl Send + 'static> {
 
 /// The redirect in the calling thread's network namespace; None if there is none of ours, or it is not whole.
 pub fn resolver_found() -> Result<Option<Redirect>> {
-    match found(&mut Socket::open()?)? {
+    match found(&mut Socket::small()?)? {
         Found::Leads(to) => Ok(Some(to)),
         Found::Nothing | Found::Broken => Ok(None),
     }
