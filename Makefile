@@ -53,8 +53,9 @@ $(RELEASE):
 
 install: $(RELEASE) ## Install under DESTDIR: program, units, configuration, manual, completions
 	install -Dm755 $(RELEASE) "$(DESTDIR)$(PREFIX)/bin/pontoon"
-	install -Dm644 -t "$(DESTDIR)$(UNITS)" integration/systemd/pontoon.service integration/systemd/pontoon.socket
-	sed -i 's|/usr/bin/pontoon|$(PREFIX)/bin/pontoon|' "$(DESTDIR)$(UNITS)/pontoon.service"
+	install -Dm644 -t "$(DESTDIR)$(UNITS)" integration/systemd/*.service integration/systemd/*.socket
+	sed -i 's|/usr/bin/pontoon|$(PREFIX)/bin/pontoon|' "$(DESTDIR)$(UNITS)/pontoon.service" \
+	    "$(DESTDIR)$(UNITS)/pontoon-mounter.service"
 	install -Dm644 integration/systemd/sysusers.conf "$(DESTDIR)$(PREFIX)/lib/sysusers.d/pontoon.conf"
 	install -Dm644 integration/systemd/tmpfiles.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/pontoon.conf"
 	test -e "$(DESTDIR)$(SYSCONFDIR)/pontoon/pontoon.toml" || \

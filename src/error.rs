@@ -25,6 +25,33 @@ pub enum Kind {
     Internal,
 }
 
+impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::Invalid,
+        Kind::NotFound,
+        Kind::Conflict,
+        Kind::Exhausted,
+        Kind::Unsupported,
+        Kind::Denied,
+        Kind::Unavailable,
+        Kind::Internal,
+    ];
+
+    /// The word that the API has for it, as in `"kind":"not_found"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Invalid => "invalid",
+            Kind::NotFound => "not_found",
+            Kind::Conflict => "conflict",
+            Kind::Exhausted => "exhausted",
+            Kind::Unsupported => "unsupported",
+            Kind::Denied => "denied",
+            Kind::Unavailable => "unavailable",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
 /// `{"kind","message","causes":[]}` on the wire; one line on a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Error {
@@ -111,3 +138,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_for_a_kind_everywhere() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("JSON"), kind.as_str());
+        }
+    }
+}

@@ -15,7 +15,7 @@
 //! | [`cni`] | doorway as a program: CNI plugin, a thin client of the daemon | keeps state, changes the kernel (but for `lo` as `loopback`) |
 //! | [`netavark`] | doorway as a program: Podman's network program, a thin client | keeps state, touches the kernel |
 //! | [`oci`] | doorway as a program: hooks of OCI runtimes | enters a namespace |
-//! | [`daemon`] | configuration in, one process out; its end hands sockets and conversations to the next (`succession`) | decides |
+//! | [`daemon`] | configuration in, one process out, or two (`mounter`: the host's side); its end hands sockets and conversations to the next (`succession`) | decides |
 //! | [`client`], [`cli`] | the native API from the other end, and the command line | touches the kernel itself |
 //!
 //! Arrows point one way: `main -> doorways -> engine -> {plan -> ipam, store, host, dns, volume} -> model`.

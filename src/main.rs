@@ -1,7 +1,8 @@
 //! Picks a face from the program's name, the environment or the subcommand, and turns an error into an exit code.
 //! Nothing else happens here.
 use pontoon::{
-    cli::{self, DaemonArgs},
+    cli::{self, DaemonArgs, MounterArgs, Server},
+    daemon::{self, Options},
     error::Result,
 };
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
@@ -17,13 +18,13 @@ fn main() -> ExitCode {
     if folder.is_some_and(|folder| folder == "netavark") {
         return ExitCode::from(pontoon::netavark::plugin(args.into_iter().skip(1)));
     }
-    if name == pontoon::daemon::KEEPER {
-        return ended(pontoon::daemon::keep(&args[1..]));
+    if name == daemon::KEEPER {
+        return ended(daemon::keep(&args[1..]));
     }
     if env::var_os("CNI_COMMAND").is_some() {
         return ExitCode::from(pontoon::cni::main(&name.to_string_lossy()));
     }
-    ExitCode::from(cli::main(args, daemon))
+    ExitCode::from(cli::main(args, serve))
 }
 
 fn ended(result: Result<()>) -> ExitCode {
@@ -33,8 +34,15 @@ fn ended(result: Result<()>) -> ExitCode {
     }
 }
 
-fn daemon(args: DaemonArgs) -> Result<u8> {
-    let DaemonArgs { config, root, run, socket, instance, while_used } = args;
-    pontoon::daemon::run(pontoon::daemon::Options { config, root, run, socket, instance, while_used })
-        .map(|()| 0)
+fn serve(server: Server) -> Result<u8> {
+    match server {
+        Server::Daemon(args) => {
+            let DaemonArgs { config, root, run, socket, instance, mounter, while_used } = args;
+            daemon::run(Options { config, root, run, socket, instance, mounter, while_used })
+        }
+        Server::Mounter(MounterArgs { config, root, run, socket }) => {
+            daemon::mount_for(Options { config, root, run, mounter: socket, ..Options::default() })
+        }
+    }
+    .map(|()| 0)
 }

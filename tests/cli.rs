@@ -306,6 +306,7 @@ fn refusals_without_a_daemon() {
         ("network ls --format {{.Name}}", 2, "use --format json and pick with jq"),
         ("network inspect -f {{.Name}} n", 2, "use --format json and pick with jq"),
         ("run", 2, "<COMMAND>"),
+        ("run --memory 10m bash", 2, "unexpected argument '--memory' found (see `pontoon run --help`)"),
         ("--host tcp://x network ls", 1, "invalid host \"tcp://x\""),
         (
             "network create --gateway 10.0.0.1 n",

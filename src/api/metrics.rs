@@ -23,20 +23,9 @@ pub type Extra = Box<dyn Fn(&mut String) + Send + Sync>;
 
 pub struct Metrics {
     methods: Vec<Method>,
-    errors: [AtomicU64; 8],
+    errors: [AtomicU64; Kind::ALL.len()],
     extra: Vec<Extra>,
 }
-
-const KINDS: [Kind; 8] = [
-    Kind::Invalid,
-    Kind::NotFound,
-    Kind::Conflict,
-    Kind::Exhausted,
-    Kind::Unsupported,
-    Kind::Denied,
-    Kind::Unavailable,
-    Kind::Internal,
-];
 
 impl Metrics {
     pub fn new(extra: Vec<Extra>) -> Self {
@@ -49,7 +38,7 @@ impl Metrics {
             self.methods[i].calls.fetch_add(1, Relaxed);
             self.methods[i].nanoseconds.fetch_add(took.as_nanos() as u64, Relaxed);
         }
-        if let Some(i) = error.and_then(|error| KINDS.iter().position(|kind| *kind == error.kind)) {
+        if let Some(i) = error.and_then(|error| Kind::ALL.iter().position(|kind| *kind == error.kind)) {
             self.errors[i].fetch_add(1, Relaxed);
         }
     }
@@ -77,9 +66,9 @@ impl Metrics {
             );
         }
         page.push_str("# TYPE pontoon_errors_total counter\n");
-        for (kind, count) in KINDS.iter().zip(&self.errors) {
-            let kind = format!("{kind:?}").to_ascii_lowercase();
-            let _ = writeln!(page, "pontoon_errors_total{{kind=\"{kind}\"}} {}", count.load(Relaxed));
+        for (kind, count) in Kind::ALL.iter().zip(&self.errors) {
+            let (kind, count) = (kind.as_str(), count.load(Relaxed));
+            let _ = writeln!(page, "pontoon_errors_total{{kind=\"{kind}\"}} {count}");
         }
         let [times, changes, nanoseconds] = &engine.published.repairs;
         page.push_str("# TYPE pontoon_repair_seconds summary\n");

@@ -104,7 +104,23 @@ pub struct Watch {
     pub filters: BTreeMap<String, Vec<String>>,
 }
 
+/// Keys of its filters, some with Docker's word for them.
+const FILTERS: [&str; 6] = ["object", "type", "action", "event", "name", "id"];
+
 impl Watch {
+    fn check(&self) -> Result<()> {
+        let unknown = self.filters.keys().find(|key| !FILTERS.contains(&key.as_str()));
+        if let Some(key) = unknown {
+            return Err(Error::invalid(format!("invalid filter {key:?}: known are {}", FILTERS.join(", "))));
+        }
+        match self.since.as_ref().filter(|since| since.parse::<jiff::Timestamp>().is_err()) {
+            Some(since) => {
+                Err(Error::invalid(format!("invalid since {since:?}: write it like 2026-11-20T20:15:00Z")))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn wants(&self, event: &Event) -> bool {
         self.filters.iter().all(|(key, values)| {
             let value = match key.as_str() {
@@ -123,12 +139,7 @@ fn watch(body: &[u8], engine: &Engine) -> reply::Answer {
         Ok(watch) => watch,
         Err(error) => return reply::error(&Error::invalid("invalid body of Events.Watch").because(error)),
     };
-    if let Some(since) = watch.since.as_ref().filter(|since| since.parse::<jiff::Timestamp>().is_err()) {
-        return reply::error(&Error::invalid(format!(
-            "invalid since {since:?}: write it like 2026-11-20T20:15:00Z"
-        )));
-    }
-    if let Err(error) = may_listen(engine) {
+    if let Err(error) = watch.check().and_then(|()| may_listen(engine)) {
         return reply::error(&error);
     }
     let (past, mut live) = engine.events.listen(watch.since.as_deref());

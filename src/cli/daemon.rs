@@ -1,4 +1,4 @@
-//! Flags of `pontoon daemon`. Only flags: what they mean is the daemon's business.
+//! Flags of `pontoon daemon` and `pontoon mounter`. Only flags: what they mean is the daemon's business.
 use clap::Args;
 use std::path::PathBuf;
 
@@ -27,7 +27,35 @@ pub struct DaemonArgs {
     /// A name that keeps several daemons on one host apart
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
+    /// Have everything done on the host's side by `pontoon mounter` at this socket, as the systemd unit does
+    #[arg(long, value_name = "PATH")]
+    pub mounter: Option<PathBuf>,
     /// Serve one caller's namespace, and end with its last sandbox; FILE is locked by whoever calls
     #[arg(long, value_name = "FILE", hide = true)]
     pub while_used: Option<PathBuf>,
+}
+
+/// Mount for a daemon that is kept away from the host's mounts and from the files of volumes
+///
+/// A unit starts it beside `pontoon daemon --mounter PATH`. It needs root, keeps no state and may be restarted at any time.
+#[derive(Debug, Clone, Args)]
+pub struct MounterArgs {
+    /// The daemon's configuration file, for `root` and `run`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The daemon's root
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The daemon's run folder
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// The socket to listen on, if none is passed [default: RUN/mounter.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// What runs in this process instead of asking a daemon.
+pub enum Server {
+    Daemon(DaemonArgs),
+    Mounter(MounterArgs),
 }

@@ -24,7 +24,7 @@ mod table;
 mod usage;
 mod volume;
 
-pub use daemon::DaemonArgs;
+pub use daemon::{DaemonArgs, MounterArgs, Server};
 
 use crate::{
     client,
@@ -101,20 +101,23 @@ enum Verb {
     Netavark(netavark::NetavarkArgs),
     Daemon(DaemonArgs),
     #[command(hide = true)]
+    Mounter(MounterArgs),
+    #[command(hide = true)]
     Man(man::ManArgs),
     #[command(name = "__complete", hide = true)]
     Complete(completion::NamesArgs),
 }
 
-/// Does what `args` (the program's name first) say and gives the exit code. `daemon` is what `pontoon daemon` runs.
-pub fn main(args: impl IntoIterator<Item = OsString>, daemon: fn(DaemonArgs) -> Result<u8>) -> u8 {
+/// Does what `args` (the program's name first) say and gives the exit code. `serve` is what `pontoon daemon` runs.
+pub fn main(args: impl IntoIterator<Item = OsString>, serve: fn(Server) -> Result<u8>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage::tell(&error),
     };
     let failed = if matches!(cli.verb, Verb::Run(_)) { run::FAILED } else { 1 };
     let done = match cli.verb {
-        Verb::Daemon(args) => daemon(args).map_err(End::from),
+        Verb::Daemon(args) => serve(Server::Daemon(args)).map_err(End::from),
+        Verb::Mounter(args) => serve(Server::Mounter(args)).map_err(End::from),
         Verb::Netavark(args) => Ok(netavark::run(args)),
         verb => ask(cli.global, verb),
     };
@@ -148,7 +151,7 @@ fn ask(global: Global, verb: Verb) -> Done {
         Verb::Man(args) => man::run(&args)?,
         Verb::Cni(verb) => cni::run(verb, &global.host, &mut page)?,
         Verb::OciHook(verb) => oci_hook::run(&verb, &page)?,
-        Verb::Daemon(_) | Verb::Netavark(_) => 0, // never here: they need no client
+        Verb::Daemon(_) | Verb::Mounter(_) | Verb::Netavark(_) => 0, // never here: they need no client
     };
     page.flush()?;
     Ok(code)

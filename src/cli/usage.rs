@@ -21,6 +21,9 @@ pub fn tell(error: &Error) -> u8 {
     }
 }
 
+/// What clap adds that leads nowhere: a flag that is not known is hardly ever meant as a value.
+const NOISE: [&str; 2] = ["For more information", "tip: to pass "];
+
 /// clap's paragraphs without their labels; of the usage only the command, as a pointer to its help.
 fn one_line(text: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -29,7 +32,7 @@ fn one_line(text: &str) -> String {
         if let Some(usage) = line.strip_prefix("Usage: ") {
             let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
             command = words.collect::<Vec<_>>().join(" ");
-        } else if !line.starts_with("For more information") {
+        } else if !NOISE.iter().any(|noise| line.starts_with(noise)) {
             let line = line.strip_prefix("error: ").or(line.strip_prefix("tip: ")).unwrap_or(line);
             match parts.last_mut() {
                 Some(last) if last.ends_with(':') => *last = format!("{last} {line}"),

@@ -37,7 +37,7 @@ pub struct CreateArgs {
     /// local, or a volume plugin
     #[arg(long, short, default_value = "local")]
     driver: String,
-    /// A driver option: type=, device=, o=, size=
+    /// A driver option: type=, device=, o=
     #[arg(long, short, value_name = "KEY=VALUE")]
     opt: Vec<String>,
     /// A label

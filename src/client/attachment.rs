@@ -147,22 +147,12 @@ impl Client {
             self.call::<EndpointInfo>(&Command::NetworkConnect(connect))?;
             joined.push(network);
         }
-        let missing = request.ports.iter().filter(|wanted| !sandbox.ports.iter().any(|p| is(p, wanted)));
-        let missing: Vec<PortSpec> = missing.cloned().collect();
-        if missing.is_empty() { Ok(()) } else { self.publish(sandbox, missing) }
-    }
-
-    /// These ports besides those that it has.
-    fn publish(&self, sandbox: &SandboxInfo, more: Vec<PortSpec>) -> Result<()> {
-        let there = sandbox.ports.iter().map(|port| PortSpec {
-            host_ip: port.host_ip,
-            host_port: Some(port.host_port),
-            host_port_end: None,
-            port: port.port,
-            count: port.count,
-            proto: port.proto,
-        });
-        let request = SandboxPublish { name: sandbox.id.to_string(), ports: there.chain(more).collect() };
+        // Runtimes repeat a container's ports for each of its networks.
+        let there = |wanted: &PortSpec| sandbox.ports.iter().any(|port| port.serves(wanted));
+        if request.ports.iter().all(there) {
+            return Ok(());
+        }
+        let request = SandboxPublish { name: sandbox.id.to_string(), ports: request.ports, add: true };
         self.call::<Vec<Port>>(&Command::SandboxPublish(request)).map(drop)
     }
 
@@ -184,16 +174,6 @@ impl Client {
         let request = SandboxRemove { name: sandbox.id.to_string(), force: true, volumes: false };
         gone_is_fine(self.call::<Removed>(&Command::SandboxRemove(request)))
     }
-}
-
-/// Is this what was asked for? Runtimes repeat a container's ports for each of its networks.
-fn is(port: &Port, wanted: &PortSpec) -> bool {
-    let within = |first: u16, at: u16| at.checked_sub(first).filter(|ahead| *ahead < port.count);
-    let ahead = within(port.port, wanted.port);
-    port.proto == wanted.proto
-        && ahead.is_some_and(|ahead| ahead + wanted.count <= port.count)
-        && wanted.host_port.is_none_or(|host| within(port.host_port, host) == ahead)
-        && (wanted.host_ip.is_none() || wanted.host_ip == port.host_ip)
 }
 
 fn gone_is_fine<T>(result: Result<T>) -> Result<()> {

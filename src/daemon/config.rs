@@ -20,6 +20,8 @@ pub struct Options {
     pub run: Option<PathBuf>,
     pub socket: Option<PathBuf>,
     pub instance: Option<String>,
+    /// The mounter's socket; none: this process mounts.
+    pub mounter: Option<PathBuf>,
     /// Serve one caller's namespace, without a network `bridge`, for as long as there are sandboxes; whoever calls holds
     /// this file locked.
     pub while_used: Option<PathBuf>,
@@ -66,6 +68,8 @@ pub struct Config {
     pub log: String,
     pub resolv_conf: PathBuf,
     pub foreign: Foreign,
+    /// The socket of the process that mounts for us, if it is not this one.
+    pub mounter: Option<PathBuf>,
     pub while_used: Option<PathBuf>,
     /// How long names are answered and ports held after the end, unless another daemon starts.
     pub keep: Duration,
@@ -101,6 +105,7 @@ impl Config {
             mtu: file.mtu,
             log: std::env::var("PONTOON_LOG").ok().or(file.log).unwrap_or_else(|| "info".to_owned()),
             resolv_conf: file.resolv_conf.unwrap_or_else(|| "/etc/resolv.conf".into()),
+            mounter: options.mounter.map(absolute).transpose()?,
             while_used: options.while_used,
             keep: Duration::from_secs(file.keep_seconds.unwrap_or(60).into()),
             foreign: file.foreign_firewalls,

@@ -9,12 +9,17 @@ use crate::{
     model::reply::Finding,
     store::{Contents, RedbLedger, examine, kept_aside, remedy, set_aside},
 };
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::{File, FileType},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+    time::Duration,
+};
 
 /// Of processor time. The ledger of 1,000 sandboxes takes a hundredth of a second.
 const WORK: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(60);
-/// Bytes for a small ledger; a long one gets several times its length more.
+/// Bytes for a small ledger; a long one gets several times its length more, as far as that is sane.
 const MEMORY: u64 = 64 << 20;
 
 /// The ledger at `path`, what is in it, and what to tell people if another one was set aside.
@@ -30,13 +35,15 @@ pub(super) fn open(path: &Path, now: &str) -> Result<(RedbLedger, Contents, Opti
 
 /// Sets the ledger aside if a child cannot read it. One that another daemon has open is left alone.
 fn try_out(path: &Path, now: &str) -> Result<Option<String>> {
-    let step = || format!("open the ledger {}", path.display());
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let failed = |error: std::io::Error| Error::os(format!("open the ledger {}", path.display()), &error);
+    // To open a FIFO would wait for its other end, and a device may do anything.
+    let length = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => found.len(),
+        Ok(found) => return Err(no_file(path, found.file_type())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::os(step(), &error)),
+        Err(error) => return Err(failed(error)),
     };
-    let length = file.metadata().map_err(|error| Error::os(step(), &error))?.len();
+    let file = File::open(path).map_err(failed)?;
     // The lock that redb takes: nobody writes meanwhile.
     if file.try_lock().is_err() {
         return Ok(None);
@@ -50,13 +57,28 @@ fn try_out(path: &Path, now: &str) -> Result<Option<String>> {
         return Ok(Some(empty));
     }
     let long = Duration::from_secs(length >> 20);
-    let bounds = Bounds { memory: MEMORY + 8 * length, work: WORK + long, wait: WAIT + long };
+    let bounds = Bounds { memory: MEMORY + 4 * length.min(1 << 30), work: WORK + long, wait: WAIT + long };
     match trial("read the ledger", &bounds, || examine(path, &file).map(drop)) {
         Err(error) if error.kind == Kind::Invalid => set_aside(path, &error, now).map(Some),
         // Said once more by the one who opens it in earnest.
         Err(error) if error.kind == Kind::Unsupported => Ok(None),
         tried => tried.map(|()| None),
     }
+}
+
+/// Somebody put it there, and nothing of a ledger's is lost by it: to begin an empty one would take every sandbox's network
+/// away, so that is left to a person.
+fn no_file(path: &Path, kind: FileType) -> Error {
+    let kind = match () {
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Error::invalid(format!(
+        "the ledger {} is {kind} and not a file: put the ledger there, or nothing for an empty one",
+        path.display()
+    ))
 }
 
 /// What `doctor` says of it.

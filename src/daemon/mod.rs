@@ -2,36 +2,43 @@
 mod adapters;
 mod config;
 mod estate;
+mod far_volumes;
 mod home;
 mod ledger;
 mod measures;
+mod mounter;
 mod probe;
 mod succession;
 mod until_idle;
+mod volumes;
 
 pub use crate::host::linux::handover::keeper::NAME as KEEPER;
 pub use config::{Config, Options};
+pub use mounter::run as mount_for;
 pub use succession::keep;
 
 use crate::{
     api::{self, Doorways, Metrics, listen::listen},
-    engine::{Engine, Events, Message, Parts, Published, Settings},
+    engine::{Engine, Events, Message, Parts, Published, Settings, Volumes},
     error::{Error, Result},
     host::{
         Suspect,
         linux::{
-            Claim, Linux,
+            Claim, Linux, MountVolumes,
             handover::{
                 Parcel,
                 store::{Passed, passed},
             },
-            memory, privileges, prompt,
+            memory,
+            mounter::{self as order, Order},
+            privileges, prompt,
         },
     },
     ipam::Ephemeral,
-    model::Event,
+    model::{Event, Id},
 };
-use adapters::{LocalVolumes, Names};
+use adapters::Names;
+use far_volumes::FarVolumes;
 use measures::Measures;
 use std::{
     collections::BTreeMap,
@@ -44,6 +51,7 @@ use std::{
 };
 use succession::{Inheritance, Service};
 use tokio::signal::unix::{SignalKind, signal};
+use volumes::LocalVolumes;
 
 /// Descriptors that the table has room for from the start.
 const DESCRIPTORS: i32 = 8_192;
@@ -59,7 +67,8 @@ pub fn run(options: Options) -> Result<()> {
     start_log(&config.log)?;
     raise_file_limit();
     let Passed { listener, kept } = passed();
-    privileges::keep_only(privileges::daemon())?;
+    config.mounter.iter().for_each(|socket| order::choose(socket.clone()));
+    privileges::keep_only(privileges::daemon(config.mounter.is_some()))?;
     for folder in [&config.root, &config.run] {
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::os(format!("make {}", folder.display()), &error))?;
@@ -96,7 +105,7 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
         tracing::error!("{message}");
         events.publish(set_aside(&config.instance, message));
     }
-    let volumes = Arc::new(LocalVolumes::open(&config.root)?);
+    let (volumes, mounts) = volumes(config)?;
     forget_runs(&config.root, &contents);
     let queue = mpsc::channel();
     let ended: mpsc::Sender<Message> = queue.0.clone();
@@ -116,7 +125,7 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     let host = Linux::open(
         &config.instance,
         &config.run,
-        volumes.clone(),
+        mounts,
         Box::new(tell),
         config.foreign,
         Box::new(tell_drift),
@@ -154,6 +163,16 @@ fn start(config: &Config, kept: Option<Parcel>) -> Result<Started> {
     Ok((engine, thread, Metrics::new(vec![Box::new(move |page| measures.write(page))]), claim, service))
 }
 
+/// Whoever has the files of volumes: this process, or the mounter.
+fn volumes(config: &Config) -> Result<(Arc<dyn Volumes>, Arc<dyn MountVolumes>)> {
+    if config.mounter.is_some() {
+        let far = Arc::new(FarVolumes { volumes: config.root.join("volumes") });
+        return Ok((far.clone(), far));
+    }
+    let local = Arc::new(LocalVolumes::open(&config.root)?);
+    Ok((local.clone(), local))
+}
+
 fn ledger_file(root: &Path) -> PathBuf {
     root.join("state.redb")
 }
@@ -173,9 +192,17 @@ fn set_aside(instance: &str, cause: String) -> Event {
 /// What `pontoon run` left of sandboxes that are no more: the logs of detached ones, and after a power failure the rest.
 fn forget_runs(root: &Path, contents: &crate::store::Contents) {
     let Ok(entries) = std::fs::read_dir(root.join("run")) else { return };
-    let alive = |name: &str| contents.sandboxes.iter().any(|sandbox| sandbox.id.to_string() == name);
-    for entry in entries.flatten().filter(|entry| !entry.file_name().to_str().is_some_and(alive)) {
-        if let Err(error) = crate::host::linux::launch::clean(&entry.path()) {
+    let alive = |id: &Id| contents.sandboxes.iter().any(|sandbox| sandbox.id == *id);
+    for entry in entries.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| Id::parse(name).ok()) else { continue };
+        if alive(&id) {
+            continue;
+        }
+        let forgotten = match order::is_chosen() {
+            true => order::ask(&Order::ForgetRun { id }, None).map(drop),
+            false => crate::host::linux::launch::clean(&entry.path()),
+        };
+        if let Err(error) = forgotten {
             tracing::warn!(%error, "what an old run left stays");
         }
     }

@@ -3,7 +3,7 @@ use super::Config;
 use crate::{
     engine::{Probe, View},
     error::Result,
-    host::linux::{doctor, namespace, reach},
+    host::linux::{doctor, mounter, namespace, reach},
     model::{
         reply::{Finding, NamespaceInfo, SystemInfo},
         why::{Attempt, Place},
@@ -85,6 +85,7 @@ impl Probe for Inside {
         let subnets: Vec<_> = subnets.collect();
         let mut findings = doctor::findings(&self.instance, &subnets, &self.resolv_conf, &self.root);
         findings.push(super::ledger::finding(&self.root));
+        findings.extend(mounter::finding());
         findings
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     change::{self, Change},
     decide::event,
+    lock,
     network::predefined,
     repair::reconcile,
     undo,
@@ -10,7 +11,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    error::Result,
+    error::{Kind, Result},
     host::Extent,
     ipam::Intervals,
     model::{
@@ -54,7 +55,14 @@ pub fn start(writer: &mut Writer, contents: Contents) -> Result<()> {
     let old = super::volume::forget_old_mounts(&writer.state, &boot);
     commit(writer, &old)?;
     for volume in writer.state.view.volumes.values() {
-        writer.volumes.create(volume)?;
+        match writer.volumes.create(volume) {
+            // Whoever has the files is away: they are almost always there, and sandboxes should not wait for that.
+            Err(error) if error.kind == Kind::Unavailable => {
+                tracing::warn!(%error, "missing directories of volumes are made at the next start");
+                break;
+            }
+            made => made?,
+        }
     }
     // Names first: a resolver that is served before them would not know its own sandbox.
     publish(writer);
@@ -243,7 +251,7 @@ fn publish(writer: &mut Writer) {
 /// With sandboxes alive the kernel stays as it is: they go on without us, and a later start finds them.
 pub fn stop(writer: &mut Writer) {
     if !writer.state.view.sandboxes.is_empty() {
-        return;
+        return lock::unlock(writer);
     }
     let all = wanted(&writer.state.view, writer.state.settings.strict_default_bridge);
     let ops = plan::diff::diff(all, []);

@@ -2,7 +2,7 @@
 //! nothing and repairs nothing.
 use crate::host::Suspect;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -16,11 +16,15 @@ const PORTION: usize = 32;
 /// Left alone so long, a thing is at peace again.
 pub(super) const PEACE: Duration = Duration::from_secs(10);
 
+/// So long nobody else can change our tables after a fight over them.
+pub(super) const LOCKED: Duration = Duration::from_secs(3600);
+
 /// Repairs that were done lately, and those that wait.
 #[derive(Default)]
 pub(super) struct Repairs {
     fights: HashMap<(Suspect, String), Fight>,
     waiting: BTreeMap<Suspect, (Instant, String)>,
+    locked_until: Option<Instant>,
 }
 
 struct Fight {
@@ -30,9 +34,23 @@ struct Fight {
 }
 
 impl Repairs {
-    /// When the next one that waits may be done.
+    /// When the next one that waits may be done, or a lock ends.
     pub fn due(&self) -> Option<Instant> {
-        self.waiting.values().map(|(at, _)| *at).min()
+        self.waiting.values().map(|(at, _)| *at).chain(self.locked_until).min()
+    }
+
+    /// Our tables are under lock from now on.
+    pub fn lock(&mut self, now: Instant) {
+        self.locked_until = Some(now + LOCKED);
+    }
+
+    pub fn is_locked(&self) -> bool {
+        self.locked_until.is_some()
+    }
+
+    /// Has the lock been there for long enough (or, without `now`, is it to end whatever the time)? Then it is over.
+    pub fn unlock(&mut self, now: Option<Instant>) -> bool {
+        self.locked_until.take_if(|until| now.is_none_or(|now| *until <= now)).is_some()
     }
 
     /// Those that may be looked at now; the others wait until their pause is over.
@@ -100,7 +118,31 @@ impl Repairs {
     }
 }
 
-/// What was noticed, without numbers that differ from time to time.
+/// What was noticed, without numbers that differ from time to time, and once if it was noticed twice.
 fn damage(what: &str) -> String {
-    what.chars().filter(|c| !c.is_ascii_digit()).collect()
+    let words: String = what.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let each: BTreeSet<&str> = words.split("; ").collect();
+    each.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_over_after_its_time() {
+        let (mut repairs, now) = (Repairs::default(), Instant::now());
+        repairs.lock(now);
+        assert!(repairs.is_locked() && !repairs.unlock(Some(now)));
+        assert_eq!(repairs.due(), Some(now + LOCKED), "the writer wakes for it");
+        assert!(repairs.unlock(Some(now + LOCKED)) && !repairs.is_locked());
+        repairs.lock(now);
+        assert!(repairs.unlock(None), "at the end of the daemon");
+    }
+
+    #[test]
+    fn what_was_noticed_twice_is_the_same_damage() {
+        assert_eq!(damage("nft (thread 12) did it; nft (thread 7) did it"), damage("nft (thread 3) did it"));
+        assert_ne!(damage("nft (thread 12) did it"), damage("ufw (thread 12) did it"));
+    }
 }

@@ -29,6 +29,7 @@ mod events;
 mod fights;
 mod filters;
 mod housekeeping;
+mod lock;
 mod mounts;
 mod network;
 mod pools;
@@ -100,6 +101,8 @@ pub trait Volumes: Send + Sync {
     /// Mounts a volume with mount options over its data; already mounted is fine. May take long (a dead NFS server).
     fn mount(&self, volume: &Volume) -> Result<()>;
     fn unmount(&self, volume: &Volume) -> Result<()>;
+    /// Before a volume is used: a copy into it that was killed in its last step is finished.
+    fn settle(&self, volume: &Volume) -> Result<()>;
     /// The source of a bind mount: there, or made if `make`.
     fn bind_source(&self, path: &std::path::Path, make: bool) -> Result<()>;
     /// Bytes on disk. `go_on` is asked now and then.

@@ -31,6 +31,7 @@ pub fn decide(
         if spec.kind == MountKind::Volume {
             let volume = volume_for(state, world, spec, &made)?;
             mount.source = Some(volume.name.to_string());
+            world.volumes.settle(&volume)?;
             if !state.view.volumes.contains_key(&volume.name) && !made.iter().any(|m| m.name == volume.name) {
                 made.push(volume);
             }

@@ -47,7 +47,7 @@ pub fn choose(
     }
 }
 
-/// Other ports instead of those that are published now.
+/// Other ports instead of those that are published now, or besides them.
 pub fn publish(state: &mut State, world: &mut World<'_>, request: &SandboxPublish) -> Result<Decision> {
     let before = state.view.find_sandbox(&request.name)?;
     if matches!(before.netns, Netns::Host | Netns::Shared(_) | Netns::Leased { .. }) {
@@ -56,23 +56,36 @@ pub fn publish(state: &mut State, world: &mut World<'_>, request: &SandboxPublis
             before.name
         )));
     }
-    if request.ports.is_empty() && before.ports.is_empty() {
-        return Ok(Decision::only(Reply::Ports(Vec::new())));
+    let (kept, wanted) = match request.add {
+        true => (before.ports.clone(), missing(&before, &request.ports)?),
+        false => (Vec::new(), request.ports.clone()),
+    };
+    if wanted.is_empty() && kept == before.ports {
+        return Ok(Decision::only(Reply::Ports(kept)));
     }
     let networks =
         before.endpoints.iter().filter_map(|e| state.view.networks.get(&e.network).cloned()).collect();
-    // Its own ports of before stand in nobody's way.
-    before.ports.iter().for_each(|port| state.books.ports.release(port));
-    let chosen = choose(state, world, (before.id, &before.name), &request.ports, networks, &mut Vec::new());
-    let ports = chosen.inspect_err(|_| {
+    // What it gives up stands in nobody's way.
+    let given_up = before.ports.iter().filter(|port| !kept.contains(port));
+    given_up.clone().for_each(|port| state.books.ports.release(port));
+    let chosen = choose(state, world, (before.id, &before.name), &wanted, networks, &mut Vec::new());
+    let chosen = chosen.inspect_err(|_| {
         let holder = Arc::new(Holder { sandbox: before.id, name: before.name.to_string() });
-        before.ports.iter().for_each(|port| drop(state.books.ports.promise(port, &holder)));
+        given_up.for_each(|port| drop(state.books.ports.promise(port, &holder)));
     })?;
+    let ports = [kept, chosen].concat();
     let mut after = Sandbox::clone(&before);
     after.ports.clone_from(&ports);
     let told = event(&world.now, "sandbox", "publish", before.id, &before.name, "call");
     let change = Change::Sandbox { before: Some(before), after: Some(Arc::new(after)) };
     let mut decision = Decision::new(vec![change], Reply::Ports(ports)).with_event(told);
-    decision.chosen_ports = request.ports.iter().any(PortSpec::leaves_choice);
+    decision.chosen_ports = wanted.iter().any(PortSpec::leaves_choice);
     Ok(decision)
+}
+
+/// What a sandbox does not publish yet.
+fn missing(sandbox: &Sandbox, wanted: &[PortSpec]) -> Result<Vec<PortSpec>> {
+    wanted.iter().try_for_each(PortSpec::check)?;
+    let there = |wanted: &PortSpec| sandbox.ports.iter().any(|port| port.serves(wanted));
+    Ok(wanted.iter().filter(|wanted| !there(wanted)).cloned().collect())
 }

@@ -37,26 +37,28 @@ impl Writer {
         self.names.set_asker(sandbox.id, plan::names::asker(sandbox, view));
     }
 
-    /// From now on the end of a sandbox is noticed; or no longer, when it has been removed.
+    /// From now on the end of a sandbox is noticed; or no longer, when it has been removed. Each watch takes a descriptor:
+    /// what changes something else watches nothing anew, and a process that another takes the place of is let go.
     pub(super) fn watch(&mut self, changes: &[Change]) {
         for change in changes {
             let Change::Sandbox { before, after } = change else { continue };
             match (before, after) {
-                (Some(before), None) => self.host.forget(before.id),
-                (_, Some(sandbox)) => {
-                    let sign = match (&sandbox.netns, sandbox.process) {
-                        (_, Some(process)) => Sign::Process(process),
-                        (
-                            Netns::Made(path) | Netns::Given { path, .. } | Netns::Leased { path, .. },
-                            None,
-                        ) => Sign::Path(path.clone()),
-                        (Netns::Host | Netns::Shared(_) | Netns::Handed, None) => continue,
-                    };
-                    if let Err(error) = self.host.watch(sandbox.id, sign) {
-                        tracing::warn!(sandbox = %sandbox.name, %error, "its end will not be noticed by itself");
-                    }
+                (Some(before), Some(after)) if before.process == after.process => continue,
+                (Some(before), after) if after.is_none() || before.process.is_some() => {
+                    self.host.forget(before.id);
                 }
-                (None, None) => {}
+                _ => {}
+            }
+            let Some(sandbox) = after else { continue };
+            let sign = match (&sandbox.netns, sandbox.process) {
+                (_, Some(process)) => Sign::Process(process),
+                (Netns::Made(path) | Netns::Given { path, .. } | Netns::Leased { path, .. }, None) => {
+                    Sign::Path(path.clone())
+                }
+                (Netns::Host | Netns::Shared(_) | Netns::Handed, None) => continue,
+            };
+            if let Err(error) = self.host.watch(sandbox.id, sign) {
+                tracing::warn!(sandbox = %sandbox.name, %error, "its end will not be noticed by itself");
             }
         }
     }

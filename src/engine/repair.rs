@@ -3,8 +3,8 @@
 use super::{
     change::Change,
     decide::event,
-    fights::PEACE,
-    scope,
+    fights::{LOCKED, PEACE},
+    lock, scope,
     view::View,
     writer::{Message, Writer},
 };
@@ -30,6 +30,10 @@ pub(super) fn repair(writer: &mut Writer, batch: &[Message]) {
         if let Message::Drifted { suspects: more } = message {
             suspects.extend(more.clone());
         }
+    }
+    if writer.repairs.unlock(Some(Instant::now())) {
+        writer.host.lock_tables(false);
+        suspects.insert(Suspect::Tables, "the lock on them is over".to_owned());
     }
     if suspects.is_empty() && writer.repairs.is_idle() {
         return;
@@ -237,10 +241,15 @@ fn count(writer: &mut Writer, suspects: &BTreeMap<Suspect, String>, done: &Done,
     let mut fights = Vec::new();
     for (suspect, what) in suspects {
         if let Some(pause) = writer.repairs.count(suspect, what, now) {
-            fights.push(format!(
-                "{what}: again and again, it is put right every {} s now",
-                pause.as_secs_f32()
-            ));
+            fights.push(match *suspect == Suspect::Tables && lock::lock(writer, now) {
+                true => format!(
+                    "{what}: again and again, nobody else can change them for {} min now",
+                    LOCKED.as_secs() / 60
+                ),
+                false => {
+                    format!("{what}: again and again, it is put right every {} s now", pause.as_secs_f32())
+                }
+            });
         }
     }
     if !fights.is_empty() {

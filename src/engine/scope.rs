@@ -3,7 +3,7 @@
 use super::{boot, view::View};
 use crate::{
     host::Suspect,
-    model::{Id, kernel::Item},
+    model::{Id, Network, kernel::Item},
     plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,15 +29,7 @@ pub(super) fn wanted(view: &View, strict: bool, suspects: &BTreeMap<Suspect, Str
                 };
                 items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, strict)).filter(inside));
             }
-            Suspect::Port(endpoint) => {
-                let sandbox = view.seated(*endpoint).into_iter();
-                let port = |item: &Item| match item {
-                    Item::Link(link) => link.endpoint == *endpoint,
-                    Item::Shaper(shaper) => shaper.endpoint == *endpoint,
-                    _ => false,
-                };
-                items.extend(sandbox.flat_map(|s| plan::sandbox::items(s, view, strict)).filter(port));
-            }
+            Suspect::Port(endpoint) => items.extend(port(view, strict, *endpoint)),
             _ => {}
         }
     }
@@ -60,11 +52,30 @@ fn concerns(suspect: &Suspect, item: &Item) -> bool {
     }
 }
 
+/// An endpoint's host end and its limits, and the bridge below: a port that was taken off may be the first that is heard of
+/// a bridge being deleted, half a second before the bridge itself if it has a thousand.
+fn port(view: &View, strict: bool, endpoint: Id) -> Vec<Item> {
+    let Some(sandbox) = view.seated(endpoint) else { return Vec::new() };
+    let mut items = plan::sandbox::items(sandbox, view, strict);
+    items.retain(|item| match item {
+        Item::Link(link) => link.endpoint == endpoint,
+        Item::Shaper(shaper) => shaper.endpoint == endpoint,
+        _ => false,
+    });
+    let seat = sandbox.endpoints.iter().find(|seat| seat.id == endpoint);
+    let network = seat.and_then(|seat| view.networks.get(&seat.network));
+    items.extend(network.and_then(|network| bridge(network)));
+    items
+}
+
+fn bridge(network: &Network) -> Option<Item> {
+    plan::network::items(network).into_iter().find(|item| matches!(item, Item::Bridge(_)))
+}
+
 /// A bridge, and its ports as seen from the host.
 fn bridge_and_ports(view: &View, network: Id) -> Vec<Item> {
     let Some(network) = view.networks.get(&network) else { return Vec::new() };
-    let mut items = plan::network::items(network);
-    items.retain(|item| matches!(item, Item::Bridge(_)));
+    let mut items: Vec<Item> = bridge(network).into_iter().collect();
     for sandbox in view.members(network.id) {
         let seats: BTreeSet<Id> =
             sandbox.endpoints.iter().filter(|seat| seat.network == network.id).map(|seat| seat.id).collect();

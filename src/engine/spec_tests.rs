@@ -54,6 +54,9 @@ impl Volumes for Nobody {
     fn unmount(&self, _: &Volume) -> Result<()> {
         Ok(())
     }
+    fn settle(&self, _: &Volume) -> Result<()> {
+        Ok(())
+    }
     fn bind_source(&self, _: &Path, _: bool) -> Result<()> {
         Ok(())
     }

@@ -65,6 +65,12 @@ pub fn make(
     let name = Name::parse(name)?;
     check_name(&name)?;
     LocalOptions::parse(options)?;
+    if options.contains_key("size") {
+        return Err(Error::unsupported(format!(
+            "quota size requested but no quota support: volume {name} would grow past it; leave size out, or use \
+             type=tmpfs with o=size=..."
+        )));
+    }
     Ok(Arc::new(Volume {
         name,
         driver: driver.to_owned(),
@@ -113,6 +119,9 @@ pub fn mount(
     let before = state.view.find_volume(&request.name)?;
     if before.mounts.contains_key(&request.id) == mounted {
         return Ok(Decision::only(info(state, root, &before)));
+    }
+    if mounted {
+        world.volumes.settle(&before)?;
     }
     let mut after = Volume::clone(&before);
     match mounted {

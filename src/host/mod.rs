@@ -37,6 +37,12 @@ pub trait Host: Send {
         false
     }
 
+    /// From the next `observe` of elements on nobody but us can change our tables, or everybody again, as it always is at
+    /// first. False: the kernel knows no such thing.
+    fn lock_tables(&mut self, _locked: bool) -> bool {
+        false
+    }
+
     /// Waits elsewhere until these links are gone, then calls `done`. Returns at once.
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done);
 

@@ -278,12 +278,15 @@ pub struct SandboxStart {
     pub pid: u32,
 }
 
-/// Publishes these ports of a sandbox instead of those that are published now.
+/// Publishes these ports of a sandbox instead of those that are published now. Answers with all that it has then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxPublish {
     pub name: String,
     pub ports: Vec<PortSpec>,
+    /// Besides those that are published now; what is published already is not published twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub add: bool,
 }
 
 /// Changes what of a sandbox can change while it runs; what is left out stays.

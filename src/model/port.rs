@@ -126,6 +126,21 @@ impl Port {
         let ahead = host_port.checked_sub(self.host_port).filter(|ahead| *ahead < self.count)?;
         self.port.checked_add(ahead)
     }
+    /// Does this publication do what is asked for? Who asks for every address takes a chosen one as well.
+    pub fn serves(&self, wanted: &PortSpec) -> bool {
+        let Some(ahead) = wanted.port.checked_sub(self.port) else { return false };
+        let host = u32::from(self.host_port) + u32::from(ahead);
+        let (first, end) = (wanted.host_port.map(u32::from), wanted.host_port_end.map(u32::from));
+        let there = match (first, end) {
+            (None, _) => true,
+            (Some(first), Some(end)) if wanted.count == 1 => (first..=end).contains(&host),
+            (Some(first), _) => first == host,
+        };
+        there
+            && self.proto == wanted.proto
+            && u32::from(ahead) + u32::from(wanted.count) <= u32::from(self.count)
+            && (wanted.host_ip.is_none() || self.host_ip.is_none() || wanted.host_ip == self.host_ip)
+    }
     /// The last port of the sandbox.
     pub fn last(&self) -> u16 {
         last_of(self.port, self.count)
@@ -175,6 +190,31 @@ impl PortSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_there() {
+        let port: Port = serde_json::from_str(
+            r#"{"host_ip":"10.0.0.1","host_port":8080,"port":80,"count":3,"proto":"tcp"}"#,
+        )
+        .unwrap();
+        for (json, there) in [
+            (r#"{"port":80}"#, true),
+            (r#"{"port":81,"host_port":8081,"count":2}"#, true),
+            (r#"{"port":81,"host_port":8081,"count":3}"#, false),
+            (r#"{"port":82,"host_port":8000,"host_port_end":8082}"#, true),
+            (r#"{"port":82,"host_port":8000,"host_port_end":8081}"#, false),
+            (r#"{"port":80,"host_port":8081}"#, false),
+            (r#"{"port":79}"#, false),
+            (r#"{"port":80,"proto":"udp"}"#, false),
+            (r#"{"port":80,"host_ip":"10.0.0.1"}"#, true),
+            (r#"{"port":80,"host_ip":"10.0.0.2"}"#, false),
+            (r#"{"port":80,"count":65535}"#, false),
+        ] {
+            assert_eq!(port.serves(&serde_json::from_str(json).unwrap()), there, "{json}");
+        }
+        let anywhere = Port { host_ip: None, ..port };
+        assert!(anywhere.serves(&serde_json::from_str(r#"{"port":80,"host_ip":"10.0.0.2"}"#).unwrap()));
+    }
 
     #[test]
     fn values_that_make_no_sense() {

@@ -30,35 +30,6 @@ pub struct Volume {
     pub mounts: BTreeMap<String, String>,
 }
 
-impl Volume {
-    /// Whether the local driver keeps the data itself, that is: nothing has to be mounted before use.
-    pub fn is_plain_local(&self) -> bool {
-        self.driver == LOCAL && self.options.keys().all(|key| key == "size")
-    }
-
-    /// Refuses a second creation that asks for something else; the same driver and options (or none) are fine.
-    ///
-    /// # Errors
-    /// [`Kind::Conflict`](crate::error::Kind) naming the first difference.
-    pub fn check_same(&self, driver: &str, options: &BTreeMap<String, String>) -> Result<()> {
-        let name = &self.name;
-        if driver != self.driver {
-            return Err(Error::conflict(format!(
-                "volume {name} exists with driver {:?}, not {driver:?}: remove it first or choose another name",
-                self.driver
-            )));
-        }
-        if options.is_empty() || *options == self.options {
-            return Ok(());
-        }
-        let differs = |key: &&String| options.get(*key) != self.options.get(*key);
-        let key = options.keys().chain(self.options.keys()).find(differs).map_or("", String::as_str);
-        Err(Error::conflict(format!(
-            "volume {name} exists with another option {key:?}: remove it first or choose another name"
-        )))
-    }
-}
-
 /// Docker's rule for volume names: that of [`Name`], and at least two characters.
 ///
 /// # Errors
@@ -73,10 +44,10 @@ pub fn check_name(name: &Name) -> Result<()> {
 /// The local driver's options, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalOptions {
-    /// Data lives in `_data`; `size` bytes at most (project quota), if given.
-    Directory { size: Option<u64> },
+    /// Data lives in `_data`.
+    Directory,
     /// `fs_type`, `device` and the `o` words, mounted over `_data` at first use.
-    Mount { fs_type: String, device: String, words: Vec<String>, size: Option<u64> },
+    Mount { fs_type: String, device: String, words: Vec<String> },
 }
 
 impl LocalOptions {
@@ -99,14 +70,14 @@ impl LocalOptions {
                 )));
             }
         }
-        let size = options.get("size").map(|text| parse_size(text)).transpose()?;
+        options.get("size").map(|text| parse_size(text)).transpose()?;
         match (options.get("type"), options.get("device")) {
-            (Some(fs_type), Some(device)) => Self::mount(fs_type, device, options.get("o"), size),
-            _ => Ok(LocalOptions::Directory { size }),
+            (Some(fs_type), Some(device)) => Self::mount(fs_type, device, options.get("o")),
+            _ => Ok(LocalOptions::Directory),
         }
     }
 
-    fn mount(fs_type: &str, device: &str, o: Option<&String>, size: Option<u64>) -> Result<Self> {
+    fn mount(fs_type: &str, device: &str, o: Option<&String>) -> Result<Self> {
         if let Some(name) = [("type", fs_type), ("device", device)].iter().find(|x| x.1.is_empty()) {
             return Err(Error::invalid(format!("invalid option {:?}: it is empty", name.0)));
         }
@@ -121,7 +92,7 @@ impl LocalOptions {
         if bind && !device.starts_with('/') {
             return Err(Error::invalid(format!("invalid device {device:?}: a bind needs an absolute path")));
         }
-        Ok(LocalOptions::Mount { fs_type: fs_type.to_owned(), device: device.to_owned(), words, size })
+        Ok(LocalOptions::Mount { fs_type: fs_type.to_owned(), device: device.to_owned(), words })
     }
 }
 
@@ -202,24 +173,6 @@ mod tests {
         assert!(check_name(&Name::parse("ab").unwrap()).is_ok());
         assert!(check_name(&Name::parse("a").unwrap()).is_err());
         assert!(Name::parse("../../etc").is_err());
-    }
-
-    #[test]
-    fn the_same_options_are_no_conflict() {
-        let volume = Volume {
-            name: Name::parse("data").unwrap(),
-            driver: LOCAL.into(),
-            created: String::new(),
-            options: map(&[("type", "tmpfs"), ("device", "tmpfs")]),
-            labels: BTreeMap::new(),
-            anonymous: false,
-            mounts: BTreeMap::new(),
-        };
-        assert!(volume.check_same("local", &volume.options).is_ok());
-        assert!(volume.check_same("local", &BTreeMap::new()).is_ok());
-        let other = volume.check_same("local", &map(&[("type", "tmpfs"), ("device", "x")])).unwrap_err();
-        assert!(other.message.contains("\"device\""), "{other}");
-        assert!(volume.check_same("nfs-plugin", &BTreeMap::new()).is_err());
     }
 
     #[test]

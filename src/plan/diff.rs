@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Family, IfName, Proto,
-        kernel::{Element, Hold, Link, LinkKind, Routes},
+        kernel::{Element, Hold, Link, LinkKind, Routes, Shaper},
     };
 
     fn hold(port: u16, targets: &[&str]) -> Item {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_set_again_after_their_link() {
+    fn routes_and_limits_are_set_again_after_their_link() {
         let id = crate::model::Id::from_bytes([1; 32]);
         let name = IfName::parse("eth0").expect("a name");
         let routes = Item::Routes(Routes { sandbox: id, v4: None, v6: None });
@@ -121,8 +121,11 @@ mod tests {
                 routes: Vec::new(),
             })
         };
-        let ops = diff([link(None), routes.clone()], [link(Some(1400)), routes.clone()]);
-        assert_eq!(ops, [Op::Change(link(None), link(Some(1400))), Op::Add(routes)]);
+        let limits = Item::Shaper(Shaper { endpoint: id, sandbox: id, ingress: None, egress: None });
+        let both = [routes.clone(), limits.clone()];
+        let ops =
+            diff(both.clone().into_iter().chain([link(None)]), both.into_iter().chain([link(Some(1400))]));
+        assert_eq!(ops, [Op::Change(link(None), link(Some(1400))), Op::Add(routes), Op::Add(limits)]);
     }
 
     #[test]

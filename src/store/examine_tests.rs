@@ -2,11 +2,13 @@
 //! may be killed by a case, as the daemon's child may.
 use super::*;
 use crate::{
+    error::Kind,
     host::linux::trial::{Bounds, confine},
     store::{Ledger, RedbLedger, Table, Write, records},
     testbed::fuzz_apart,
 };
 use nix::unistd::getppid;
+use redb::backends::InMemoryBackend;
 use std::time::Duration;
 
 /// Volumes promised one by one, so that pages were used, freed and used again.
@@ -45,6 +47,16 @@ fn what_is_whole_is_found_whole() {
         let contents = over(Path::new("whole"), memory(&bytes)).expect("whole");
         assert_eq!(contents.volumes.len(), PROMISED, "{} bytes", bytes.len());
     }
+}
+
+/// Still a record that can be read: what is promised by it nobody has promised.
+#[test]
+fn a_letter_that_a_disk_has_changed_is_noticed() {
+    let [mut closed, _] = whole();
+    let place = closed.windows(5).position(|text| text == b"local").expect("a driver's name");
+    closed[place] = b'v';
+    let error = over(Path::new("changed"), memory(&closed)).expect_err("a wrong checksum");
+    assert_eq!(error.kind, Kind::Invalid, "{error}");
 }
 
 /// What a disk does to a page, and a careless person to a file. A wound: where (4 bytes), how, and three more.

@@ -5,6 +5,7 @@
 mod aside;
 mod examine;
 mod open;
+mod overlay;
 mod records;
 mod redb_ledger;
 

@@ -115,4 +115,15 @@ impl Layout {
         files::fill(fill, watch)
             .map_err(|e| e.while_doing(format!("copy {} into volume {name}", target.display())))
     }
+
+    /// Finishes a copy into `name` that was killed in its last step. See [`files::settle`].
+    ///
+    /// # Errors
+    /// As the calls say.
+    pub fn settle(&self, name: &Name) -> Result<()> {
+        let (Ok(own), Ok(data)) = (self.own(name), self.data(name)) else { return Ok(()) };
+        files::settle(data.as_fd(), own.as_fd())
+            .map(drop)
+            .map_err(|e| e.while_doing(format!("finish the copy into volume {name}")))
+    }
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::host::linux::files::{Attributes, Tree, mount, mountinfo, patient, resolve};
 use crate::model::Name;
 use std::ffi::OsStr;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -31,13 +31,7 @@ impl Layout {
     /// # Errors
     /// If /proc cannot be read.
     pub fn mounted(&self) -> Result<Vec<Name>> {
-        let root = self.root().canonicalize().unwrap_or_else(|_| self.root().to_owned());
-        let name = |entry: &mountinfo::Entry| {
-            let own = entry.point.strip_prefix(&root).ok()?.parent()?;
-            let name = Name::parse(own.to_str()?).ok()?;
-            (entry.point == root.join(own).join(DATA)).then_some(name)
-        };
-        Ok(mountinfo::read()?.iter().filter_map(name).collect())
+        mounted_below(self.root())
     }
 
     /// Mounts `order` over the data of `name`; already mounted is fine.
@@ -75,16 +69,41 @@ impl Layout {
     }
 }
 
+/// The volumes over whose data something is mounted, as far as this mount namespace shows it; `volumes` is their directory,
+/// into which it does not look.
+///
+/// # Errors
+/// If /proc cannot be read.
+pub fn mounted_below(volumes: &Path) -> Result<Vec<Name>> {
+    let root = volumes.canonicalize().unwrap_or_else(|_| volumes.to_owned());
+    let name = |entry: &mountinfo::Entry| {
+        let own = entry.point.strip_prefix(&root).ok()?.parent()?;
+        let name = Name::parse(own.to_str()?).ok()?;
+        (entry.point == root.join(own).join(DATA)).then_some(name)
+    };
+    let mut names: Vec<Name> = mountinfo::read()?.iter().filter_map(name).collect();
+    // One mount is there twice where its directory is (a bind of the root on itself).
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// The address of the server that `order` names, if it has to be found. It asks the host's names and may take seconds.
+///
+/// # Errors
+/// `Unavailable` if there is none.
+pub fn address_for(order: &MountOrder) -> Result<Option<IpAddr>> {
+    let Some(lookup) = &order.lookup else { return Ok(None) };
+    let address = (lookup.host.as_str(), 0).to_socket_addrs().ok().and_then(|mut all| all.next());
+    address.map(|address| Some(address.ip())).ok_or_else(|| order.no_address(&lookup.host))
+}
+
 fn make(order: MountOrder, data: &OwnedFd) -> Result<()> {
     if order.is_bind() {
         return bind(&order, data);
     }
-    let order = match order.lookup.clone() {
-        Some(lookup) => {
-            let address = (lookup.host.as_str(), 0).to_socket_addrs().ok().and_then(|mut all| all.next());
-            let address = address.ok_or_else(|| order.no_address(&lookup.host))?;
-            order.resolved(address.ip())
-        }
+    let order = match address_for(&order)? {
+        Some(address) => order.resolved(address),
         None => order,
     };
     mount::mount_over(&order.device, data.as_fd(), &order.fs_type, order.flags, &order.data.join(","))

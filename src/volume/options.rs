@@ -1,6 +1,6 @@
 //! Turns the local driver's `type`, `device` and `o` into what mount(2) takes. Pure, but for the one name it may have
 //! to resolve, which its caller does.
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::volume::{LocalOptions, cifs_host, masked};
 
 /// One mount, ready to be made.
@@ -116,20 +116,4 @@ fn flag(word: &str) -> Option<(u64, bool)> {
         _ => return None,
     };
     Some((bits, set))
-}
-
-/// Parses and refuses what this host cannot do: `size` without project quotas.
-///
-/// # Errors
-/// `Invalid` as [`LocalOptions::parse`]; `Unsupported` for `size`.
-pub fn check(options: &std::collections::BTreeMap<String, String>) -> Result<LocalOptions> {
-    let parsed = LocalOptions::parse(options)?;
-    match &parsed {
-        LocalOptions::Directory { size: Some(_) } | LocalOptions::Mount { size: Some(_), .. } => {
-            Err(Error::unsupported(
-                "quota size requested but no quota support: leave out size, or use type=tmpfs,o=size=...",
-            ))
-        }
-        _ => Ok(parsed),
-    }
 }

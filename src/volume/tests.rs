@@ -1,5 +1,4 @@
 //! The driver on a real file system. Needs root; mounts happen in a private mount namespace of the test's thread.
-use super::options::check;
 use super::*;
 use crate::error::{Kind, Result};
 use crate::host::linux::files::{Watch, mount, resolve};
@@ -157,6 +156,19 @@ fn an_interrupted_copy_up_leaves_the_volume_empty() {
 }
 
 #[test]
+fn what_appears_during_a_copy_up_is_all_there_is() {
+    let Some((dir, layout)) = layout() else { return };
+    let (rootfs, data) = (image(dir.path()), name("data"));
+    layout.create(&data).unwrap();
+    let path = layout.path(&data);
+    let seen = |_| fs::write(path.join("theirs"), "x").unwrap();
+    let watch = Watch { stop: &|| false, seen: &seen };
+    assert!(!layout.copy_up(&rootfs, Path::new("/var/www"), &data, watch).unwrap());
+    let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!((names(&path), names(path.parent().unwrap())), (vec!["theirs".into()], vec!["_data".into()]));
+}
+
+#[test]
 fn two_at_once_copy_once() {
     let Some((dir, layout)) = layout() else { return };
     let (rootfs, data) = (image(dir.path()), name("data"));
@@ -198,7 +210,7 @@ fn a_symlink_for_a_volume_or_its_data_is_refused() {
 
 fn order(pairs: &[(&str, &str)]) -> MountOrder {
     let map: BTreeMap<_, _> = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    MountOrder::of(&check(&map).unwrap()).unwrap()
+    MountOrder::of(&LocalOptions::parse(&map).unwrap()).unwrap()
 }
 
 #[test]
@@ -237,7 +249,5 @@ fn options_become_flags_and_data() {
     assert_eq!(cifs.lookup, Some(options::Lookup { host: "nas".into(), word: None }));
     assert!(!cifs.describe().contains("hunter2") && !cifs.no_address("nas").to_string().contains("hunter2"));
     assert!(order(&[("type", "none"), ("device", "/x"), ("o", "rbind")]).is_bind());
-    let size = BTreeMap::from([("size".to_string(), "1m".to_string())]);
-    assert_eq!(check(&size).unwrap_err().kind, Kind::Unsupported);
-    assert_eq!(MountOrder::of(&LocalOptions::Directory { size: None }), None);
+    assert_eq!(MountOrder::of(&LocalOptions::Directory), None);
 }

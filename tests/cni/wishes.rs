@@ -1,7 +1,7 @@
 //! What runtimes really send: Podman's and containerd's spellings, static addresses, chains, foreign address plugins.
-use crate::world::{Seat, addresses, call, config, netns, seat, world};
+use crate::world::{Seat, addresses, call, config, ip, netns, seat, world};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{process::Command, thread};
 
 fn inspect(name: &str) -> Value {
     let output =
@@ -368,5 +368,37 @@ fn lends_addresses_of_both_families() {
         check["prevResult"]["ips"][1]["address"] = json!("fd49::9/64");
         let wrong = call("CHECK", seat("c3", "/run/netns/c"), &check);
         assert!(wrong.json["msg"].as_str().is_some_and(|msg| msg.contains("fd49::2/64")), "{wrong:?}");
+    });
+}
+
+#[test]
+fn ports_of_networks_that_come_at_once() {
+    world(|_| {
+        for round in 0..5_u16 {
+            let ns = netns("a");
+            thread::scope(|scope| {
+                for i in 0..6_u16 {
+                    let ns = &ns;
+                    scope.spawn(move || {
+                        let port = json!([{ "hostPort": 8_100 + i, "containerPort": 80 + i, "protocol": "tcp" }]);
+                        let more = json!({ "subnet": format!("10.50.{i}.0/24"), "runtimeConfig": { "portMappings": port } });
+                        let ifname = format!("net{i}");
+                        let at = Seat { ifname: &ifname, ..seat("c1", ns) };
+                        call("ADD", at, &config("1.0.0", &format!("n{i}"), more)).fine();
+                    });
+                }
+            });
+            let sandbox = inspect("c1");
+            let ports = sandbox["ports"].as_array().expect("ports");
+            let mut ports: Vec<_> = ports.iter().map(|port| port["host_port"].clone()).collect();
+            ports.sort_by_key(Value::as_u64);
+            assert_eq!(ports, [8100, 8101, 8102, 8103, 8104, 8105], "round {round}");
+            for i in 0..6 {
+                let ifname = format!("net{i}");
+                let at = Seat { ifname: &ifname, ..seat("c1", &ns) };
+                call("DEL", at, &config("1.0.0", &format!("n{i}"), json!({}))).fine();
+            }
+            ip(&["netns", "del", "a"]);
+        }
     });
 }

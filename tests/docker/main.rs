@@ -10,6 +10,7 @@ mod differential;
 mod differential_steps;
 mod dockerd;
 mod lan;
+mod lists;
 mod plugin;
 mod python;
 mod raw;

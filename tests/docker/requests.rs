@@ -211,6 +211,13 @@ fn volumes() {
         ("POST /volumes/create", r#"{"Name":"data","Driver":"rex"}"#, 409, "volume name must be unique"),
         ("POST /volumes/create", r#"{"Name":"new","Driver":"rex"}"#, 404, "plugin \\\"rex\\\" not found"),
         ("POST /volumes/create", r#"{"Name":"a/b"}"#, 400, "a/b"),
+        (
+            "POST /volumes/create",
+            r#"{"Name":"quota","DriverOpts":{"size":"1g"}}"#,
+            400,
+            "create quota: quota size requested but no quota support",
+        ),
+        ("GET /volumes/quota", "", 404, "no such volume"),
         ("POST /volumes/create", "{}", 201, r#""com.docker.volume.anonymous":"""#),
         ("GET /volumes/data", "", 200, r#""Scope":"local""#),
         ("GET /volumes/nothing", "", 404, "get nothing: no such volume"),

@@ -121,5 +121,8 @@ fn what_cannot_be_limited() {
         json!({"name": "a", "netns": "/run/netns/theirs", "leased": true, "networks": seat("bridge")});
     let words = world.refused("Sandbox.Create", leased);
     assert_eq!(words, "leased addresses have no interface of ours whose bandwidth could be limited");
+    world.ok("Sandbox.Create", json!({"name": "owner"}));
+    let words = world.refused("Sandbox.Create", json!({"name": "a", "networks": seat("sandbox:owner")}));
+    assert_eq!(words, "the bandwidth of network sandbox:owner cannot be limited");
     converged(&world);
 }

@@ -177,6 +177,9 @@ pub fn kinds() -> Vec<Kind> {
         "publish": "Sandbox.Publish"
             {"name": "web", "ports": [{"port": 80, "host_port": 8080}, {"port": 81, "host_port": 8081, "count": 3}]}
             => |w| w.sandbox("web").ports.iter().any(|port| port.host_port == 8081);
+        "publish besides": "Sandbox.Publish"
+            {"name": "web", "add": true, "ports": [{"port": 81, "host_port": 8081, "count": 3}]}
+            => |w| w.sandbox("web").ports.iter().any(|port| port.host_port == 8081) && ports(w, "web") > 1;
         "publish no more": "Sandbox.Publish" {"name": "seat", "ports": []} => |w| ports(w, "seat") == 0;
         "rename": "Sandbox.Update" {"name": "web", "rename": "shop", "dns_servers": ["192.0.2.9"]}
             => |w| w.has_sandbox("shop") && !w.has_sandbox("web");

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `refuse_*` | every refusal, word by word, and that nothing is left of it |
 //! | `addresses`, `ports`, `seats`, `volumes`, `ends` | what the daemon does for those who ask |
+//! | `files` | what a sandbox reads in its resolv.conf and hosts |
 //! | `handed` | interfaces that a runtime fetches, and ports that change while it runs |
 //! | `reserved` | subnets that a runtime reserves |
+//! | `lists` | which objects a filter leaves |
 //! | `kinds` | one command of every kind, for the next two; a new one without a case fails |
 //! | `undo` | a failure at any step leaves everything as it was |
 //! | `crash` | death at any step is mended by the next start |
@@ -20,8 +22,10 @@ mod battery;
 mod cost;
 mod crash;
 mod ends;
+mod files;
 mod handed;
 mod kinds;
+mod lists;
 mod ports;
 mod random;
 mod refuse_network;

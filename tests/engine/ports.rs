@@ -4,7 +4,8 @@ use pontoon::model::{
     Proto,
     kernel::{Element, Item},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use std::thread;
 
 fn leads_to(world: &World, port: u16) -> Vec<String> {
     let items = world.kernel.items().into_iter();
@@ -107,5 +108,32 @@ fn many_ports_at_once() {
     assert_eq!(world.sandbox("a").ports.len(), 1_000);
     converged(&world);
     world.ok("Sandbox.Remove", json!({"name": "a"}));
+    converged(&world);
+}
+
+#[test]
+fn ports_are_added_by_many_at_once() {
+    let world = World::new();
+    world.ok("Sandbox.Create", json!({"name": "a", "ports": [{"port": 80, "host_port": 8080}]}));
+    world.ok("Sandbox.Create", json!({"name": "b", "ports": [{"port": 80, "host_port": 9_000}]}));
+    let add = |ports: Value| world.call("Sandbox.Publish", json!({"name": "a", "add": true, "ports": ports}));
+    thread::scope(|scope| {
+        for i in 0..32 {
+            let ports = json!([{"port": 80}, {"port": 100 + i, "host_port": 9_100 + i}, {"port": 200 + i}]);
+            scope.spawn(move || add(ports).expect("add"));
+        }
+    });
+    assert_eq!(world.sandbox("a").ports.len(), 1 + 2 * 32, "what was there, and two of each");
+    converged(&world);
+    let before = (world.disk.commits(), world.sandbox("a").ports);
+    add(json!([{"port": 131, "host_port": 9_131}, {"port": 80}])).expect("there already");
+    for (ports, words) in [
+        (json!([{"port": 1}, {"port": 2, "host_port": 9_000}]), "9000"),
+        (json!([{"port": 80, "count": 0}]), "at least 1"),
+    ] {
+        let error = add(ports).expect_err("refused").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!((world.disk.commits(), world.sandbox("a").ports), before, "nothing was changed");
     converged(&world);
 }

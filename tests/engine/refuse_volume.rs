@@ -28,6 +28,7 @@ fn create_and_remove() {
             "Volume.Create" {"name": "x1", "options": {"foo": "bar"}} => Invalid "invalid option \"foo\": the local driver knows type, device, o and size"
             "Volume.Create" {"name": "x1", "options": {"type": "nfs"}} => Invalid "missing option \"device\": the local driver needs it with \"type\""
             "Volume.Create" {"name": "x1", "options": {"size": "much"}} => Invalid "invalid size \"much\": write a number with b, k, m, g or t"
+            "Volume.Create" {"name": "x1", "options": {"size": "10m"}} => Unsupported "quota size requested but no quota support: volume x1 would grow past it; leave size out, or use type=tmpfs with o=size=..."
             "Volume.Create" {"name": "x1", "options": {"type": "none", "device": "srv", "o": "bind"}} => Invalid "invalid device \"srv\": a bind needs an absolute path"
             "Volume.Remove" {"name": "data"} => Conflict "volume data is in use by sandbox db: remove it first"
             "Volume.Remove" {"name": "data", "force": true} => Conflict "volume data is in use by sandbox db: remove it first"
@@ -42,6 +43,7 @@ fn mounts() {
         &surroundings(),
         refusals! {
             "Sandbox.Create" {"name": "s", "mounts": [{"kind": "volume", "source": "data", "target": "/d", "driver_options": {"type": "nfs", "device": ":/x"}}]} => Conflict "volume data exists with other options, driver or labels: remove it first or choose another name"
+            "Sandbox.Create" {"name": "s", "mounts": [{"kind": "volume", "source": "x1", "target": "/d", "driver_options": {"size": "1g"}}]} => Unsupported "quota size requested but no quota support: volume x1 would grow past it; leave size out, or use type=tmpfs with o=size=..."
             "Sandbox.Create" {"name": "s", "mounts": [{"kind": "volume", "source": "x1", "target": "/d", "driver": "rexray"}]} => NotFound "volume driver rexray not found: only local is there"
             "Sandbox.Create" {"name": "s", "mounts": [{"kind": "volume", "source": "x", "target": "/d"}]} => Invalid "invalid volume name x: it needs at least two characters"
             "Sandbox.Create" {"name": "s", "mounts": [{"kind": "bind", "source": "/srv/nix", "target": "/d"}]} => NotFound "bind source /srv/nix does not exist"

@@ -186,6 +186,23 @@ fn a_call_that_finds_its_bridge_gone_puts_it_right_first() {
     assert_eq!(told, 1, "and it is said");
 }
 
+/// While the kernel takes a thousand ports off a bridge that somebody deletes, the first of them are heard of, and nothing yet
+/// of the bridge.
+#[test]
+fn a_port_that_is_off_its_bridge_leads_to_the_bridge() {
+    let world = base();
+    world.ok("Sandbox.Create", json!({"name": "s", "networks": [{"network": "front"}]}));
+    let bridge = world.network("front").device.expect("a bridge");
+    world.kernel.delete_interface(&bridge);
+    world.noticed(pontoon::host::Suspect::Port(world.seat("s", "front").id));
+    world.settle();
+    let stands = |item: &Item| matches!(item, Item::Bridge(seen) if seen.name == bridge);
+    assert!(world.kernel.items().iter().any(stands), "the bridge is made anew");
+    let told: Vec<String> = world.events().iter().map(|event| format!("{event:?}")).collect();
+    let told: Vec<&String> = told.iter().filter(|event| event.contains("repair")).collect();
+    assert!(matches!(&told[..], [only] if only.contains("bridge")), "and it is said: {told:#?}");
+}
+
 #[test]
 fn lost_notices_lead_into_every_sandbox_bit_by_bit() {
     let world = base();

@@ -17,6 +17,8 @@ fn what_it_does_not_understand_it_refuses() {
             ("POST", "/Network.Create", r#"{"name":"#, 400, "Network.Create"),
             ("POST", "/Network.Create", r#"{"name":7}"#, 400, "string"),
             ("POST", "/Sandbox.Create", r#"{"networks":[{"network":"bridge","colour":1}]}"#, 400, "colour"),
+            ("POST", "/Events.Watch", r#"{"filters":{"colour":["red"]}}"#, 400, "colour"),
+            ("POST", "/Events.Watch", r#"{"since":"yesterday"}"#, 400, "yesterday"),
             ("POST", "/Network.Paint", "{}", 404, "Network.Paint"),
             ("POST", "/", "{}", 404, ""),
             ("GET", "/Network.Create", "", 404, "GET /schema"),
@@ -97,7 +99,7 @@ fn schema_and_metrics() {
             line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
         };
         assert_eq!(value("pontoon_events_total{object=\"sandbox\",action=\"create\"}"), 1.0);
-        assert_eq!(value("pontoon_errors_total{kind=\"notfound\"}"), 1.0);
+        assert_eq!(value("pontoon_errors_total{kind=\"not_found\"}"), 1.0);
         for name in [
             "pontoon_ledger_commit_seconds_count",
             "pontoon_ledger_records_total",

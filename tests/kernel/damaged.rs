@@ -78,6 +78,65 @@ fn a_ledger_without_a_byte_is_told_of() {
     });
 }
 
+/// Its promises are not forgotten for something that stands in its place: the daemon says what it is, at once.
+#[test]
+fn what_is_no_file_is_no_ledger() {
+    world(|w| {
+        promise(w);
+        w.daemon.stop();
+        let (path, kept) = (ledger(&w.daemon), w.daemon.root().join("kept"));
+        fs::rename(&path, &kept).expect("rename");
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        let device = || {
+            let kind = nix::sys::stat::SFlag::S_IFCHR;
+            nix::sys::stat::mknod(&path, kind, mode, nix::sys::stat::makedev(1, 5))
+        };
+        let words: [(&str, &dyn Fn()); 4] = [
+            ("a FIFO", &|| nix::unistd::mkfifo(&path, mode).expect("FIFO")),
+            ("a socket", &|| drop(std::os::unix::net::UnixListener::bind(&path).expect("socket"))),
+            ("a device", &|| device().expect("device")),
+            ("a directory", &|| fs::create_dir_all(path.join("inside")).expect("directory")),
+        ];
+        for (what, make) in words {
+            make();
+            let start = Instant::now();
+            let said = w.daemon.fails();
+            assert!(start.elapsed() < Duration::from_secs(5), "{what}: {:?}", start.elapsed());
+            assert!(said.contains(&format!("state.redb is {what} and not a file")), "{said}");
+            assert_eq!(said.trim().lines().filter(|line| line.contains("state.redb")).count(), 1, "{said}");
+            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).expect("remove");
+        }
+        std::os::unix::fs::symlink(&kept, &path).expect("a link to where it is now");
+        w.daemon.again();
+        assert_eq!(names(w, "Volume.List"), ["data"]);
+        w.call("Volume.Remove", json!({"name": "data"}));
+        w.call("Network.Remove", json!({"name": "n"}));
+    });
+}
+
+/// However long the file is: what counts is whether it can be read.
+#[test]
+fn a_long_ledger_is_read() {
+    world(|w| {
+        promise(w);
+        for kill in [false, true] {
+            match kill {
+                true => w.daemon.kill(),
+                false => w.daemon.stop(),
+            }
+            let file = fs::File::options().write(true).open(ledger(&w.daemon)).expect("open");
+            file.set_len(3 << 30).expect("a sparse file");
+            drop(file);
+            let took = w.daemon.again();
+            assert_eq!(names(w, "Volume.List"), ["data"], "killed: {kill}");
+            assert_eq!(kept_aside(&w.daemon), Vec::<PathBuf>::new());
+            println!("3 GiB are read in {took:?}");
+        }
+        w.call("Volume.Remove", json!({"name": "data"}));
+        w.call("Network.Remove", json!({"name": "n"}));
+    });
+}
+
 #[test]
 fn a_ledger_that_takes_all_memory_is_set_aside() {
     world(|w| {

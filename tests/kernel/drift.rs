@@ -1,5 +1,5 @@
 //! Somebody else changes what is ours while the daemon runs: it is noticed at once, put right, and said.
-use crate::world::{Box, Echo, World, echo, need, run, tool::soon, world_with_neighbours};
+use crate::world::{Box, Echo, World, echo, need, run, tool::soon, world, world_with_neighbours};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -289,6 +289,32 @@ fn our_own_work_is_no_drift() {
         }
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(w.events("repair"), Vec::<String>::new());
+    });
+}
+
+/// Other programs mount for each of their containers; who has no volume mounted sleeps on.
+#[test]
+fn mounts_of_others_wake_nobody() {
+    need(&["mount", "umount"]);
+    world(|w| {
+        let pid = w.call("System.Info", json!({}))["pid"].as_u64().expect("pid");
+        let wakes = || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads").flatten();
+            let status = threads.map(|thread| std::fs::read_to_string(thread.path().join("status")));
+            let drift = status.flatten().find(|text| text.starts_with("Name:\tdrift\n")).expect("a thread");
+            let line = drift.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line.expect("a count").trim().parse::<u32>().expect("a number")
+        };
+        std::fs::create_dir("/run/theirs").expect("mkdir");
+        std::thread::sleep(Duration::from_millis(300));
+        let before = wakes();
+        for _ in 0..3 {
+            run("mount", &["-t", "tmpfs", "theirs", "/run/theirs"]);
+            std::thread::sleep(Duration::from_millis(30));
+            run("umount", &["/run/theirs"]);
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        assert_eq!(wakes(), before, "it was woken");
     });
 }
 

@@ -46,10 +46,16 @@ fn from_everywhere_to_any_address() {
             let found = echo::open(from, &format!("{to}:8080"), "a");
             assert!(seen.is_empty() || found == seen, "{from:?} at {to} is seen as {found}, not {seen}");
         }
+        // No router carries what comes from a link-local address: the daemon does.
+        w.host.run("ip", &["addr", "add", "fe80::1/64", "dev", "lan0", "nodad"]);
+        lan.run("ip", &["addr", "add", "fe80::2/64", "dev", "eth0", "nodad"]);
+        let link_local = format!("[fe80::1%{}]:8080", lan.link("eth0")["ifindex"]);
+        echo::open(lan, &link_local, "a");
         w.remove("a");
-        for to in ["192.0.2.1:8080", "[2001:db8:1::1]:8080"] {
+        for to in ["192.0.2.1:8080", "[2001:db8:1::1]:8080", &link_local] {
             echo::closed(lan, to);
         }
+        w.host.run("ip", &["addr", "del", "fe80::1/64", "dev", "lan0"]);
     });
 }
 
@@ -133,6 +139,11 @@ fn ports_follow_the_networks() {
         asks("in one");
         w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": "two", "priority": 5}}));
         asks("in both, two goes first");
+        // From the network that the ports are not in: the answer must not take the short way, past the translation.
+        let neighbour = w.sandbox("neighbour", &["one"]);
+        for to in ["192.0.2.1:8080", "[2001:db8:1::1]:8080"] {
+            echo::open(&neighbour.place, to, "a");
+        }
         w.call("Network.Disconnect", json!({"sandbox": "a", "network": "two"}));
         asks("in one again");
         w.call("Network.Connect", json!({"sandbox": "a", "endpoint": {"network": "two"}}));

@@ -46,6 +46,13 @@ fn nat_unprotected_opens_every_port_to_who_can_route() {
         for to in [format!("{}:81", a.ip), format!("[{}]:81", a.ip6), "192.0.2.1:8080".to_owned()] {
             echo::open(lan, &to, "a");
         }
+        // Networks stay apart all the same.
+        w.dual("other", json!({}));
+        let b = w.sandbox("b", &["other"]);
+        for to in [format!("{}:81", a.ip), format!("[{}]:81", a.ip6)] {
+            echo::closed(&b.place, &to);
+        }
+        echo::open(&b.place, "192.0.2.1:8080", "a");
         assert_eq!(echo::open(&a.place, "192.0.2.2:80", "lan"), "192.0.2.1", "masqueraded on the way out");
     });
 }

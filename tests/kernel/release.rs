@@ -71,3 +71,34 @@ fn a_process_that_is_not_there_is_refused() {
         assert!(kind == "not_found" && text.contains("4000000"), "{kind}: {text}");
     });
 }
+
+/// A watch takes a descriptor of the daemon, and a process that another has taken the place of ends nothing any more.
+#[test]
+fn the_process_that_was_told_last() {
+    need(&["ip", "sleep"]);
+    world(|w| {
+        w.sandbox_with("a", json!({"networks": [{"network": "none"}]}));
+        let mut sleeps: Vec<_> =
+            (0..2).map(|_| Command::new("sleep").arg("60").spawn().expect("sleep")).collect();
+        let fds = || std::fs::read_dir(format!("/proc/{}/fd", w.daemon.pid())).expect("fd").count();
+        for child in &sleeps {
+            w.call("Sandbox.Start", json!({"name": "a", "pid": child.id()}));
+        }
+        let before = fds();
+        for round in 0..200 {
+            w.call("Sandbox.Update", json!({"name": "a", "rename": format!("a{}", round % 2)}));
+            w.call("Sandbox.Update", json!({"name": format!("a{}", round % 2), "rename": "a"}));
+        }
+        assert!(fds() < before + 10, "{before} descriptors, and {} after 400 updates", fds());
+        let mut end = || sleeps.remove(0);
+        for left in [1, 0] {
+            let mut child = end();
+            child.kill().and_then(|()| child.wait()).expect("end it");
+            if left == 1 {
+                std::thread::sleep(std::time::Duration::from_millis(300));
+            }
+            let count = || w.call("Sandbox.List", json!({})).as_array().map(Vec::len);
+            soon(1000, "it ends with the last", || count() == Some(left));
+        }
+    });
+}

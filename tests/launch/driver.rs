@@ -47,7 +47,7 @@ fn driver() {
 }
 
 fn run(launch: &Launch) -> Result<i32, launch::Failure> {
-    let mut running = launch.start()?;
+    let mut running = launch.start(&mut |_| Ok(()))?;
     if launch.detach {
         println!("{}", running.pid());
     }

@@ -1,6 +1,7 @@
 //! How soon what others change is right again with 1,000 sandboxes and their ports in place: from the start of the command that
 //! does it until the daemon says that it is done. From its end would flatter: `ip link del` still waits for the kernel's barrier
-//! when its link has long been made anew.
+//! when its link has long been made anew. Only of a bridge with a thousand ports both are said: the kernel takes one after the
+//! other off it, and nobody else gets at any link until it is done.
 use super::Add;
 use crate::{
     ours::{Ours, ports},
@@ -24,7 +25,7 @@ const ROUNDS: usize = 50;
 const FEW: usize = 3;
 
 pub fn rows(add: Add<'_>) {
-    let ours = Ours::alone("ours-drift");
+    let mut ours = Ours::alone("ours-drift");
     ours.network("drift", "10.97.0.0/16");
     (0..SANDBOXES)
         .for_each(|n| ours.join(&format!("s{n}"), "drift", None, vec![ports(10_000 + n as u16, 80, 1)]));
@@ -37,7 +38,7 @@ pub fn rows(add: Add<'_>) {
     let ends: Vec<String> = (0..2 * ROUNDS).map(end).collect();
     let repairs = repairs(&ours);
     let mut row = |what: &str, rounds: usize, command: &dyn Fn(usize) -> String| {
-        let times: Vec<f64> = (0..rounds).map(|n| one(&ours, &repairs, &command(n))).collect();
+        let times: Vec<f64> = (0..rounds).map(|n| one(&ours, &repairs, &command(n)).whole).collect();
         add(Row::new("drift", format!("{what}, with 1,000 sandboxes"), Unit::Time)
             .ours(&times)
             .note("from the start of the command, which is part of it")
@@ -51,40 +52,46 @@ pub fn rows(add: Add<'_>) {
     row("a veth deleted, right again", ROUNDS, &|n| format!("ip link del {}", ends[ROUNDS + n]));
     row("their bridge set down, right again", FEW, &|_| format!("ip link set {bridge} down"));
     row("its address removed, right again", FEW, &|_| format!("ip addr flush dev {bridge}"));
-    // The kernel lets a thousand ports go first, 0.4 to 1.6 s, and holds the RTNL until the command ends.
-    let times: Vec<f64> = (0..FEW).map(|_| one(&ours, &repairs, &format!("ip link del {bridge}"))).collect();
-    add(Row::new("drift", "their bridge deleted, right again, with 1,000 sandboxes", Unit::Time)
-        .ours(&times)
-        .limit(BARE, &bare())
-        .note("after the end of the command; another bridge, with every port put on it and dressed anew")
-        .hold(Target::Limit(1.0)));
+    let delete = format!("ip link del {bridge}");
+    let times: Vec<Took> = (0..FEW).map(|_| one(&ours, &repairs, &delete)).collect();
+    let ends: Vec<String> = (0..SANDBOXES).map(end).collect();
+    ours.kill();
+    let bare: Vec<Took> = (0..FEW).map(|_| bare(&ours.place, &bridge, &delete, &ends)).collect();
+    let mut row = |what: &str, which: fn(&Took) -> f64, note: &str, hold: Target| {
+        let [times, bare] = [&times, &bare].map(|all| all.iter().map(which).collect::<Vec<f64>>());
+        add(Row::new("drift", format!("their bridge deleted, {what}, with 1,000 sandboxes"), Unit::Time)
+            .ours(&times)
+            .limit(BARE, &bare)
+            .note(note)
+            .hold(hold));
+    };
+    let anew = "after the end of the command; another bridge, every port put on it and dressed anew";
+    row("right again", |took| took.after, anew, Target::Value(BOUND));
+    let whole = "from its start: the kernel takes the ports off one by one, and nobody else gets at any link meanwhile";
+    row("gone and right again", |took| took.whole, whole, Target::Limit(1.0));
 }
 
 const BARE: &str = "ip -batch, the ports alone";
 
-/// Seconds that it takes to put a thousand ports on a new bridge and say how each is: without MACs, addresses and rules.
-fn bare() -> Vec<f64> {
-    let place = Place::new("bare-ports");
-    let batch = |what: &str, line: &dyn Fn(usize) -> String| {
+/// The same by hand, with nobody who watches: the bridge deleted, another one, the ports put on it, and said how each is.
+/// Without MACs, addresses and rules.
+fn bare(place: &Place, bridge: &str, delete: &str, ends: &[String]) -> Took {
+    let batch = |what: &str, line: &dyn Fn(&String) -> String| {
         let path = crate::folder().join(format!("ports-{what}"));
-        let lines: Vec<String> = (0..SANDBOXES).map(line).collect();
+        let lines: Vec<String> = ends.iter().map(line).collect();
         std::fs::write(&path, lines.join("\n") + "\n").expect("a batch");
-        format!("ip -batch {}", path.display())
+        path.display().to_string()
     };
-    place.run(&batch("make", &|n| format!("link add h{n} up type veth peer name p{n}")));
-    let join = batch("join", &|n| format!("link set dev h{n} master ports0"));
-    let dress = batch("dress", &|n| format!("link set dev h{n} type bridge_slave neigh_suppress on"));
-    let once = |_| {
-        place.run("ip link add name ports0 type bridge");
-        place.run("ip link set dev ports0 up");
-        let start = Instant::now();
-        place.run(&join);
-        place.run(&dress);
-        let took = start.elapsed().as_secs_f64();
-        place.run("ip link del dev ports0");
-        took
-    };
-    (0..FEW).map(once).collect()
+    let join = batch("join", &|end| format!("link set dev {end} master {bridge}"));
+    let dress = batch("dress", &|end| format!("link set dev {end} neigh_suppress on"));
+    let start = Instant::now();
+    place.run(delete);
+    let end = Instant::now();
+    place.run(&format!("ip link add name {bridge} type bridge"));
+    place.run(&format!("ip link set dev {bridge} up"));
+    place.run(&format!("ip -batch {join}"));
+    place.run(&format!("bridge -batch {dress}"));
+    Took { whole: start.elapsed().as_secs_f64(), after: end.elapsed().as_secs_f64() }
 }
 
 /// Another name of nft for every round, since who does it belongs to what is noticed.
@@ -97,20 +104,27 @@ fn nft(round: usize) -> String {
     path.display().to_string()
 }
 
-/// Seconds from the start of the command to the repair.
-fn one(ours: &Ours, repairs: &Receiver<Instant>, command: &str) -> f64 {
+/// Seconds to the repair, from the start of the command and from its end.
+struct Took {
+    whole: f64,
+    after: f64,
+}
+
+fn one(ours: &Ours, repairs: &Receiver<Instant>, command: &str) -> Took {
     while repairs.try_recv().is_ok() {}
     let mut words = command.split_whitespace();
     let mut program = Command::new(words.next().expect("a program"));
     let start = Instant::now();
     let status = ours.place.enter(|| program.args(words).status());
+    let end = Instant::now();
     assert!(status.is_ok_and(|status| status.success()), "{command}");
     let done =
         repairs.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("{command}: no repair"));
     // Some come in parts, while the command is still at work.
     sleep(Duration::from_millis(400));
     let last = repairs.try_iter().last().unwrap_or(done);
-    last.saturating_duration_since(start).as_secs_f64()
+    let since = |from: Instant| last.saturating_duration_since(from).as_secs_f64();
+    Took { whole: since(start), after: since(end) }
 }
 
 /// When repairs were said, from now on.

@@ -121,6 +121,8 @@ fn refused(name: &str, driver: &str, error: Error) -> Error {
         Kind::Invalid if name.len() == 1 => Error::invalid(format!(
             "{doing}: volume name is too short, names should be at least two alphanumeric characters"
         )),
+        // Docker says 400 for a size that it cannot keep.
+        Kind::Unsupported => Error::invalid(format!("{doing}: {}", error.message)),
         _ => error.while_doing(doing),
     }
 }

@@ -151,12 +151,12 @@ pub async fn publish(body: Body, doorways: &Doorways) -> Result<Value> {
             .map_err(|error| Error::invalid(format!("invalid {PORTS}")).because(error))?,
     };
     let ports = bindings.iter().map(spec).collect::<Result<Vec<_>>>()?;
-    let request = SandboxPublish { name: body.endpoint, ports: joined(ports) };
+    let request = SandboxPublish { name: body.endpoint, ports: joined(ports), add: false };
     doorways.run(Command::SandboxPublish(request)).await.map(|_| json!({}))
 }
 
 pub async fn revoke(body: Body, doorways: &Doorways) -> Result<Value> {
-    let request = SandboxPublish { name: body.endpoint, ports: Vec::new() };
+    let request = SandboxPublish { name: body.endpoint, ports: Vec::new(), add: false };
     none_left(doorways.run(Command::SandboxPublish(request)).await)
 }
 

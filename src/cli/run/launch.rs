@@ -3,7 +3,7 @@
 use super::{FAILED, RunArgs, Sandbox};
 use crate::{
     error::{Error, Result},
-    host::linux::launch::{Failure, Launch, ResolvedMount, Running, Source},
+    host::linux::launch::{Failure, Launch, ResolvedMount, Source},
     model::{
         Command, MountSpec,
         command::Nothing,
@@ -31,8 +31,7 @@ pub fn launch(
 ) -> Result<u8, (Error, u8)> {
     let run = || -> Result<i32, Failure> {
         let launch = describe(args, env, sandbox)?;
-        let mut running = launch.start()?;
-        tell(&running, sandbox)?;
+        let mut running = launch.start(&mut |pid| tell(pid, sandbox))?;
         running.go()?;
         running.wait()
     };
@@ -42,8 +41,8 @@ pub fn launch(
     }
 }
 
-fn tell(running: &Running, sandbox: &Sandbox<'_>) -> Result<()> {
-    let pid = u32::try_from(running.pid()).map_err(|_| Error::internal("a process without number"))?;
+fn tell(pid: i32, sandbox: &Sandbox<'_>) -> Result<()> {
+    let pid = u32::try_from(pid).map_err(|_| Error::internal("a process without number"))?;
     sandbox.started(pid)
 }
 

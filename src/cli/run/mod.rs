@@ -83,12 +83,7 @@ pub struct RunArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// The command and its arguments
-    #[arg(
-        required_unless_present = "bundle",
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required_unless_present = "bundle", trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 

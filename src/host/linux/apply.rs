@@ -129,8 +129,9 @@ fn add(linux: &mut Linux, item: &Item) -> Result<()> {
         Item::Forwarding(family) => switch_forwarding_on(linux, *family),
         Item::Namespace(wanted) => add_namespace(linux, wanted),
         Item::VolumeMount(mount) => {
-            linux.mounting.store(true, std::sync::atomic::Ordering::Relaxed);
-            linux.volumes.mount(mount)
+            linux.volumes.mount(mount)?;
+            linux.mounting.ring();
+            Ok(())
         }
         Item::Hold(hold) => linux.holds.hold(hold),
         Item::Shaper(shaper) => shape::put(&mut linux.route, &linux.instance, shaper),

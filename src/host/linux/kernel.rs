@@ -59,8 +59,8 @@ pub struct Linux {
     pub(super) rebuilt: bool,
     /// Connections may have begun while our tables were gone.
     pub(super) unjudged: bool,
-    /// A volume was mounted by us.
-    pub(super) mounting: Arc<AtomicBool>,
+    /// Rung when a volume is mounted.
+    pub(super) mounting: Arc<drift::Bell>,
     /// Everything of ours is being taken away: nothing is put back any more.
     pub(super) left: Arc<AtomicBool>,
     pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
@@ -112,7 +112,7 @@ impl Linux {
             hairpin: br_netfilter(),
             rebuilt: false,
             unjudged: false,
-            mounting: Arc::default(),
+            mounting: Arc::new(drift::Bell::new()?),
             left: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
             seats: None,
@@ -123,9 +123,9 @@ impl Linux {
         if linux.nft.elements()?.is_none() {
             linux.rebuild(&[])?;
         }
-        let (volumes, mounting) = (linux.volumes.clone(), linux.mounting.clone());
+        let mounts = drift::Mounts::open(linux.volumes.clone(), linux.mounting.clone())?;
         let keeper = Keeper::open(instance, foreign, linux.left.clone())?;
-        drift::start(instance, (ear, &links), linux.nft.port_id(), volumes, mounting, keeper, drifted)?;
+        drift::start(instance, (ear, &links), linux.nft.port_id(), mounts, keeper, drifted)?;
         Ok(linux)
     }
 
@@ -188,6 +188,10 @@ impl Host for Linux {
 
     fn rebuilt(&mut self) -> bool {
         std::mem::take(&mut self.rebuilt)
+    }
+
+    fn lock_tables(&mut self, locked: bool) -> bool {
+        self.nft.lock(locked)
     }
 
     fn bury(&mut self, leaving: Vec<Leaving>, done: Done) {

@@ -1,6 +1,7 @@
 //! The real kernel.
 mod apply;
 mod attach;
+pub mod channel;
 mod claim;
 pub mod doctor;
 mod drift;
@@ -15,6 +16,7 @@ mod kernel;
 pub mod launch;
 pub mod memory;
 mod mend;
+pub mod mounter;
 pub mod namespace;
 pub mod netlink;
 pub mod nft;

@@ -385,8 +385,11 @@ fn mounted_volumes(linux: &Linux, wanted: &[Item]) -> Vec<Item> {
     let wish =
         |name: &str| wanted.iter().find(|item| matches!(item, Item::VolumeMount(m) if m.volume == name));
     let stranger = |volume: String| Item::VolumeMount(VolumeMount { volume, options: Default::default() });
-    let mounted = linux.volumes.mounted().into_iter();
-    mounted.map(|name| wish(&name).cloned().unwrap_or_else(|| stranger(name))).collect()
+    let mounted = linux.volumes.mounted();
+    if !mounted.is_empty() {
+        linux.mounting.ring();
+    }
+    mounted.into_iter().map(|name| wish(&name).cloned().unwrap_or_else(|| stranger(name))).collect()
 }
 
 /// Namespace files of ours that no sandbox has any more.

@@ -3,23 +3,26 @@
 use crate::error::{Error, Result};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// What the daemon needs.
-pub fn daemon() -> CapabilitySet {
-    keeper()
+/// What the daemon needs: with a mounter nothing that opens files or looks into processes of others.
+pub fn daemon(has_mounter: bool) -> CapabilitySet {
+    let own = keeper()
         // Changes of links in all sandboxes are heard at once (NETLINK_LISTEN_ALL_NSID).
         | CapabilitySet::NET_BROADCAST
+        // `sandbox rm` ends its process.
+        | CapabilitySet::KILL;
+    // The socket gets its group, unless a unit made it.
+    if has_mounter { own } else { own | mounter() | CapabilitySet::CHOWN }
+}
+
+/// What the process with the host's mounts and the files of volumes needs.
+pub fn mounter() -> CapabilitySet {
+    CapabilitySet::SYS_ADMIN
         // `--netns /proc/PID/ns/net` of somebody else's process.
         | CapabilitySet::SYS_PTRACE
-        // A volume's first content keeps owners, modes, devices and capabilities, whoever may read it.
-        | CapabilitySet::CHOWN
+        // Volumes are measured and deleted whoever owns what is in them.
         | CapabilitySet::FOWNER
-        | CapabilitySet::FSETID
         | CapabilitySet::DAC_OVERRIDE
         | CapabilitySet::DAC_READ_SEARCH
-        | CapabilitySet::MKNOD
-        | CapabilitySet::SETFCAP
-        // `sandbox rm` ends its process.
-        | CapabilitySet::KILL
 }
 
 /// What the process between two daemons needs: ports below 1024, sockets inside sandboxes.

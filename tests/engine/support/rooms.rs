@@ -45,7 +45,7 @@ impl Resolvers for FakeResolvers {
         self.nameservers.lock().clone()
     }
     fn resolv_conf(&self) -> String {
-        "nameserver 192.0.2.53\n".to_owned()
+        "nameserver 192.0.2.53\nsearch lan.test\noptions edns0\n".to_owned()
     }
 }
 
@@ -118,6 +118,9 @@ impl Volumes for FakeVolumes {
         Ok(())
     }
     fn unmount(&self, _: &Volume) -> Result<()> {
+        Ok(())
+    }
+    fn settle(&self, _: &Volume) -> Result<()> {
         Ok(())
     }
     fn bind_source(&self, path: &Path, make: bool) -> Result<()> {

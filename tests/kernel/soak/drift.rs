@@ -48,14 +48,12 @@ impl Drift {
         tally: &Tally,
     ) {
         let mut dice = Dice::new(seed);
-        // Kills and starts: what a start puts right is no measure of a repair.
-        let epoch = || (tally.kills.load(Relaxed), tally.stops.load(Relaxed));
         while !over.load(Relaxed) {
             std::thread::sleep(Duration::from_millis(500 + dice.below(2500)));
             let fault = &self.faults[dice.below(self.faults.len() as u64) as usize];
             let judge = || fault.judge.0.try_run("sh", &["-c", &fault.judge.1]);
             let (open, before) = (gate.read(), judge());
-            let (era, begin) = (epoch(), Instant::now());
+            let (life, begin) = (tally.life(), Instant::now());
             // What is gone already cannot be taken away.
             let (done, _) = fault.damage.0.try_run("sh", &["-c", &fault.damage.1]);
             drop(open);
@@ -63,7 +61,9 @@ impl Drift {
                 continue;
             }
             one_more(&tally.faults);
+            let mut harmed = false;
             while judge() != before {
+                harmed = true;
                 assert!(
                     begin.elapsed() < Duration::from_secs(90),
                     "`{}` is not put right: {:?}, not {before:?}\n{}",
@@ -76,8 +76,11 @@ impl Drift {
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }
-            if epoch() == era {
-                tally.repairs.note(begin.elapsed());
+            // What withstood was not repaired, and what a start puts right is no measure of a repair.
+            match life.is_some() && tally.life() == life {
+                _ if !harmed => {}
+                true => tally.repairs.note(begin.elapsed()),
+                false => tally.over_starts.note(begin.elapsed()),
             }
         }
     }

@@ -26,8 +26,10 @@ pub struct Tally {
     pub raced: AtomicU64,
     pub exchanges: AtomicU64,
     pub starts: Times,
-    /// From the damage until all is right, of those during which the daemon lived.
+    /// From the damage until all is right, of those during which the daemon lived from the first moment to the last.
     pub repairs: Times,
+    /// The same of all others: a daemon was dead or starting, and the start of one is in them.
+    pub over_starts: Times,
 }
 
 #[derive(Default)]
@@ -36,6 +38,9 @@ pub struct Times(Mutex<Vec<Duration>>);
 impl Times {
     pub fn note(&self, took: Duration) {
         self.0.lock().expect("lock").push(took);
+    }
+    fn count(&self) -> u64 {
+        self.0.lock().expect("lock").len() as u64
     }
     fn told(&self) -> String {
         let mut all = self.0.lock().expect("lock").clone();
@@ -55,6 +60,11 @@ pub fn one_more(count: &AtomicU64) {
 }
 
 impl Tally {
+    /// Which daemon's life it is; none while no daemon lives, or one that starts.
+    pub fn life(&self) -> Option<u64> {
+        let ends = self.kills.load(Relaxed) + self.stops.load(Relaxed);
+        (self.starts.count() == ends).then_some(ends)
+    }
     pub fn print(&self, seconds: u64, slowest: (Duration, &str)) {
         let n = |count: &AtomicU64| count.load(Relaxed).to_string();
         let rows = [
@@ -68,6 +78,7 @@ impl Tally {
             ("faults injected by others", n(&self.faults)),
             ("connections that such a flush has reset", n(&self.cuts)),
             ("repairs while the daemon lived", self.repairs.told()),
+            ("repairs with the start of a daemon in them", self.over_starts.told()),
             ("exchanges of those who talk, none failed", n(&self.exchanges)),
             ("the slowest of them", format!("{:.0?}, {}", slowest.0, slowest.1)),
             (

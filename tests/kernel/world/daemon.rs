@@ -17,9 +17,13 @@ pub struct Daemon {
 impl Daemon {
     /// Started, and its socket answers.
     pub fn start(instance: &str) -> Self {
-        let daemon = Daemon { instance: instance.to_owned(), child: Mutex::new(None) };
+        let daemon = Self::prepared(instance);
         daemon.again();
         daemon
+    }
+    /// Not started yet.
+    pub fn prepared(instance: &str) -> Self {
+        Daemon { instance: instance.to_owned(), child: Mutex::new(None) }
     }
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/run/{}/root", self.instance))

@@ -1,6 +1,9 @@
 //! What stands in the kernel: noted before, compared after.
 use super::tool::{json, run, try_run};
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+};
 
 /// Theme -> what is there.
 pub struct Found(BTreeMap<&'static str, Vec<String>>);
@@ -52,9 +55,23 @@ fn hear_routers() -> Vec<String> {
     files(folder).iter().map(|name| format!("{name}={}", value(name).trim())).collect()
 }
 
+/// In brackets those that came along from the world outside: one goes when somebody there removes its mount point.
 fn mounts() -> Vec<String> {
     let text = fs::read_to_string("/proc/thread-self/mountinfo").expect("mountinfo");
-    text.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect()
+    let mut ours = HashSet::new();
+    let mount = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (id, parent, point) = (words[0], words[1], words[4]);
+        let own_run = point == "/run" && words.contains(&"run");
+        match own_run || ours.contains(parent) {
+            true => {
+                ours.insert(id.to_owned());
+                point.to_owned()
+            }
+            false => format!("({point})"),
+        }
+    };
+    text.lines().map(mount).collect()
 }
 
 fn files(folder: &str) -> Vec<String> {
@@ -77,7 +94,7 @@ pub fn same(before: &Found, after: &Found) {
         let is = &after.0[theme];
         let (more, less): (Vec<_>, Vec<_>) = (
             is.iter().filter(|x| !was.contains(x)).collect(),
-            was.iter().filter(|x| !is.contains(x)).collect(),
+            was.iter().filter(|x| !is.contains(x) && !x.starts_with('(')).collect(),
         );
         assert!(
             more.is_empty() && less.is_empty(),

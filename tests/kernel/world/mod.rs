@@ -7,6 +7,7 @@ pub mod left;
 pub mod place;
 pub mod systemd;
 pub mod tool;
+pub mod units;
 
 pub use daemon::Daemon;
 pub use echo::Echo;

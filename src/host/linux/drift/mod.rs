@@ -5,11 +5,13 @@
 //! below /proc/sys/net, mounts. It wakes at the first notice and reads what has come a little later, all at once: our
 //! own changes cost it next to nothing then, however many they are.
 mod links;
+mod mounts;
 mod switches;
+
+pub use mounts::{Bell, Mounts};
 
 use super::{
     foreign::Keeper,
-    kernel::MountVolumes,
     netlink::{LinkSeen, listen::Ear},
     nft::{Notice, Watch},
 };
@@ -21,12 +23,7 @@ use links::Links;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     collections::BTreeMap,
-    fs::File,
     os::fd::AsFd,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     time::{Duration, Instant},
 };
 use switches::Switches;
@@ -49,48 +46,26 @@ struct Listener {
     links: Links,
     switches: Switches,
     keeper: Keeper,
-    mounts: File,
-    volumes: Arc<dyn MountVolumes>,
-    /// Volumes that were mounted at the last look.
-    mounted: Vec<String>,
-    /// Is any volume mounted by us? Else nobody need read the table of mounts.
-    mounting: Arc<AtomicBool>,
+    mounts: Mounts,
     drifted: Drifted,
 }
 
 /// Starts the thread, in the calling thread's namespace. `heard`: its ear, and all links as they were when it was open already,
 /// so that nothing falls in between. `own` is the port number of the socket that we change the
-/// tables with; `mounting` becomes true with the first volume that is mounted.
+/// tables with.
 pub fn start(
     instance: &str,
     (ear, seen): (Ear, &[LinkSeen]),
     own: u32,
-    volumes: Arc<dyn MountVolumes>,
-    mounting: Arc<AtomicBool>,
+    mounts: Mounts,
     keeper: Keeper,
     drifted: Drifted,
 ) -> Result<()> {
-    let mountinfo = "/proc/self/mountinfo";
-    let mounts = File::open(mountinfo).map_err(|error| Error::os(format!("open {mountinfo}"), &error))?;
     let tables = Watch::open(instance)?;
     let (mut links, mut switches) = (Links::default(), Switches::open()?);
     links.among(seen, instance, &mut switches);
     let instance = instance.to_owned();
-    let mounted = Vec::new();
-    let mut listener = Listener {
-        instance,
-        own,
-        tables,
-        ear,
-        links,
-        switches,
-        keeper,
-        mounts,
-        volumes,
-        mounted,
-        mounting,
-        drifted,
-    };
+    let mut listener = Listener { instance, own, tables, ear, links, switches, keeper, mounts, drifted };
     let thread = std::thread::Builder::new().name("drift".to_owned()).stack_size(256 << 10);
     let thread = thread.spawn(move || {
         loop {
@@ -106,8 +81,7 @@ impl Listener {
             PollFd::new(self.tables.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.ear.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.switches.as_fd(), PollFlags::POLLIN),
-            // proc_pid_mountinfo(5): a change is an exceptional condition
-            PollFd::new(self.mounts.as_fd(), PollFlags::POLLPRI),
+            self.mounts.poll(),
         ];
         let mut suspects = BTreeMap::new();
         let wait = self.keeper.due().map(|due| due.saturating_duration_since(Instant::now()));
@@ -128,7 +102,7 @@ impl Listener {
             note(&mut suspects, Suspect::Told, what);
         }
         if mounts {
-            self.look_at_mounts(&mut suspects);
+            self.mounts.look(&mut suspects);
         }
         if !suspects.is_empty() {
             (self.drifted)(suspects);
@@ -167,18 +141,6 @@ impl Listener {
             }
         }
         Ok(())
-    }
-
-    fn look_at_mounts(&mut self, suspects: &mut BTreeMap<Suspect, String>) {
-        if !self.mounting.load(Relaxed) {
-            return;
-        }
-        let now = self.volumes.mounted();
-        let before = std::mem::replace(&mut self.mounted, now);
-        let gone: Vec<String> = before.into_iter().filter(|volume| !self.mounted.contains(volume)).collect();
-        if !gone.is_empty() {
-            note(suspects, Suspect::Mounts, format!("volume {} was unmounted", gone.join(", ")));
-        }
     }
 }
 

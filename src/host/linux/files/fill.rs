@@ -57,6 +57,26 @@ pub fn fill(what: Fill<'_>, watch: Watch<'_>) -> Result<bool> {
     Ok(true)
 }
 
+/// Finishes a copy whose maker was killed while it moved the entries into place: part of them is in `data`, and whoever uses
+/// that without [`fill`] would never know. A copy that is still being made is left alone. True if there was one.
+///
+/// # Errors
+/// As the calls say.
+pub fn settle(data: BorrowedFd<'_>, home: BorrowedFd<'_>) -> Result<bool> {
+    let full = name(identity(data)?.1, "full");
+    if resolve::open_child_dir(home, &full).is_err() {
+        return Ok(false);
+    }
+    let own = resolve::open_beneath(home, ".".as_ref())?;
+    match fs::flock(&own, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        locked => locked.map_err(|e| Error::os("lock a volume", &e.into()))?,
+    }
+    // Whoever had the lock until now may have finished it.
+    let Ok(ready) = resolve::open_child_dir(home, &full) else { return Ok(false) };
+    finish(&ready, home, &full, data).map(|()| true)
+}
+
 /// Whether `data` is still empty, our own staging directory aside.
 fn untouched(what: &Fill<'_>, stage: BorrowedFd<'_>, part: &OsStr) -> Result<bool> {
     let inside = identity(stage)? == identity(what.data)?;

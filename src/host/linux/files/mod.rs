@@ -13,7 +13,7 @@ pub mod usage;
 pub mod walk;
 
 pub use copy::copy_tree;
-pub use fill::{Fill, fill};
+pub use fill::{Fill, fill, settle};
 pub use mount::{Attributes, Fresh, Tree};
 pub use remove::remove_tree;
 pub use usage::{Usage, measure};

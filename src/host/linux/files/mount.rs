@@ -100,6 +100,11 @@ pub fn make_all_private() -> Result<()> {
         .map_err(|e| Error::os("make the mounts private", &e.into()))
 }
 
+/// Makes the mount at whose root `place` was opened shared; EINVAL: it is no mount point.
+pub fn share(place: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    m::mount_change(proc_path(place).as_str(), m::MountPropagationFlags::SHARED)
+}
+
 /// Refuses `shared` or `slave` from a source whose own mount does not share, as it would do nothing.
 ///
 /// # Errors

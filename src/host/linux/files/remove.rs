@@ -32,16 +32,6 @@ pub fn remove_tree(parent: impl AsFd, name: &OsStr, watch: Watch<'_>) -> Result<
     Ok(remove.tally)
 }
 
-/// Removes all entries of `dir`, but not `dir`.
-///
-/// # Errors
-/// As [`remove_tree`].
-pub fn empty_dir(dir: impl AsFd, watch: Watch<'_>) -> Result<Tally> {
-    let mut remove = Remove { tally: Tally::default(), watch };
-    walk(dir.as_fd(), &mut remove)?;
-    Ok(remove.tally)
-}
-
 struct Remove<'a> {
     tally: Tally,
     watch: Watch<'a>,

@@ -141,9 +141,8 @@ impl Sessions {
         self.sessions.into_values().map(|session| (session.asker, session.to, session.target))
     }
 
-    /// Ends idle sessions.
-    pub(super) fn sweep(&mut self) {
-        let now = Instant::now();
+    /// Ends the sessions that are idle by then.
+    pub(super) fn sweep(&mut self, now: Instant) {
         self.keep(|session| now.duration_since(session.last) < IDLE);
     }
 

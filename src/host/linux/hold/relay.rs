@@ -87,7 +87,7 @@ impl Relay {
                 }
             }
             if !self.sessions.is_empty() && self.swept.elapsed() >= SWEEP {
-                self.sessions.sweep();
+                self.sessions.sweep(Instant::now());
                 self.swept = Instant::now();
             }
         }

@@ -288,3 +288,18 @@ fn receivers_that_do_not_read_hold_nobody_up() {
         }
     });
 }
+
+#[test]
+fn a_session_that_is_idle_ends() {
+    let mut sessions = datagram::Sessions::default();
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
+    let held = Held { socket: None, proto: Proto::Udp, host: None, port: 1, targets: Mutex::default() };
+    let to: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    let target = UdpSocket::bind("127.0.0.1:0").expect("a socket").into();
+    sessions.insert((0, to, datagram::Local::Unknown), &Arc::new(held), (to, target), &epoll, &mut 0);
+    let then = Instant::now();
+    sessions.sweep(then + Duration::from_secs(70));
+    assert!(!sessions.is_empty());
+    sessions.sweep(then + Duration::from_secs(80));
+    assert!(sessions.is_empty());
+}

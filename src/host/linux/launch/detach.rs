@@ -5,7 +5,7 @@ use super::supervise::Supervisor;
 use super::{Failure, Launch, fork};
 use crate::error::{Error, Result};
 use nix::sys::wait::waitpid;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// A sandbox that is ready to run, or runs. Dropped before [`Running::go`], it is gone.
 pub struct Running(Where);
@@ -17,20 +17,22 @@ enum Where {
 
 impl Launch {
     /// Makes namespaces, root and mounts; the command does not run yet. Call it from a single-threaded process, as root.
+    /// `born` is told the host's process id of the sandbox's PID 1 before all that, which may take long (a large volume is
+    /// filled): whoever watches over that process learns of our end at any moment.
     ///
     /// # Errors
     /// A [`Failure`] with the exit code to end with; everything made is gone again.
-    pub fn start(&self) -> Result<Running, Failure> {
+    pub fn start(&self, born: &mut dyn FnMut(i32) -> Result<()>) -> Result<Running, Failure> {
         if self.command.is_empty() {
             return Err(Error::invalid("no command to run").into());
         }
         match self.detach {
-            false => Ok(Running(Where::Here(Box::new(Supervisor::start(self, None)?)))),
-            true => self.start_away(),
+            false => Ok(Running(Where::Here(Box::new(Supervisor::start(self, None, born)?)))),
+            true => self.start_away(born),
         }
     }
 
-    fn start_away(&self) -> Result<Running, Failure> {
+    fn start_away(&self, born: &mut dyn FnMut(i32) -> Result<()>) -> Result<Running, Failure> {
         let (channel, theirs) = Channel::pair()?;
         let mut theirs = Some(theirs);
         let ours = channel.0.as_raw_fd();
@@ -40,10 +42,13 @@ impl Launch {
             theirs.take().map_or(125, |channel| away(self, channel))
         })?;
         drop(theirs);
-        let failure = match channel.receive()? {
-            Some((Word::Ready(pid), _)) => return Ok(Running(Where::Away { pid, channel })),
-            Some((Word::Failed(failure), _)) => failure,
-            _ => Error::internal("the supervisor died before the sandbox was ready").into(),
+        let failure = loop {
+            match channel.receive()? {
+                Some((Word::Born(pid), _)) => born(pid)?,
+                Some((Word::Ready(pid), _)) => return Ok(Running(Where::Away { pid, channel })),
+                Some((Word::Failed(failure), _)) => break failure,
+                _ => break Error::internal("the supervisor died before the sandbox was ready").into(),
+            }
         };
         let _ = waitpid(supervisor, None);
         Err(failure)
@@ -95,7 +100,8 @@ fn away(launch: &Launch, channel: Channel) -> i32 {
     let _ = nix::unistd::chdir("/");
     close_others(&channel.0);
     silence(&[0, 1]);
-    let mut supervisor = match Supervisor::start(launch, Some(rustix::fd::AsFd::as_fd(&channel))) {
+    let mut born = |pid| channel.send(&Word::Born(pid), None);
+    let mut supervisor = match Supervisor::start(launch, Some(channel.as_fd()), &mut born) {
         Ok(supervisor) => supervisor,
         Err(failure) => {
             let _ = channel.send(&Word::Failed(failure.clone()), None);

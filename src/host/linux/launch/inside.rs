@@ -103,6 +103,11 @@ impl Inside<'_> {
             }
         }
         self.mounts.sort_by_key(|mount| mount.target().components().count());
+        // Copies may take long.
+        match self.channel.receive()? {
+            Some((Word::Known, _)) => {}
+            _ => return Err(Error::unavailable("the supervisor has gone")),
+        }
         let progress = Progress::default();
         let (stop, seen) = (interrupted, |tally| progress.show(tally));
         let watch = Watch { stop: &stop, seen: &seen };

@@ -48,8 +48,13 @@ impl Drop for Scratch {
 }
 
 impl Supervisor {
-    /// Everything up to the command's first instruction. `abort` becoming readable ends it, as a signal does.
-    pub(super) fn start(launch: &Launch, abort: Option<BorrowedFd<'_>>) -> Result<Self, Failure> {
+    /// Everything up to the command's first instruction. `abort` becoming readable ends it, as a signal does. `born` is told
+    /// init's pid at once.
+    pub(super) fn start(
+        launch: &Launch,
+        abort: Option<BorrowedFd<'_>>,
+        born: &mut dyn FnMut(i32) -> Result<()>,
+    ) -> Result<Self, Failure> {
         let signals = Signals::take()?;
         let keep = Scratch { path: launch.scratch.clone(), keep_log: false };
         let dir = scratch::prepare(launch)?;
@@ -76,6 +81,8 @@ impl Supervisor {
             signals,
             scratch: keep,
         };
+        born(started.pid())?;
+        started.channel.send(&Word::Known, None)?;
         match started.answer(abort, false)? {
             (Word::Ready(_), master) => started.ready(master)?,
             _ => return Err(Error::internal("init said something else than that it is ready").into()),

@@ -1,17 +1,19 @@
 //! Opens a network namespace by its path and tells which one it is; it never enters it.
 use super::Home;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::host::linux::mounter::{self, Order};
 use nix::sys::{
     stat::fstat,
     statfs::{FsType, fstatfs},
 };
 use std::{
     fs::OpenOptions,
+    io::ErrorKind,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// NSFS_MAGIC (include/uapi/linux/magic.h).
@@ -31,24 +33,52 @@ pub struct Identity {
 /// Opens the network namespace at `path` (`/run/netns/x`, `/proc/PID/ns/net`). `NotFound` without such a file, `Invalid`
 /// if it is something else or the namespace of `home`.
 pub fn open(path: &Path, home: &Home) -> Result<OwnedFd> {
+    let file = open_or_ask(path)?;
+    check(file.as_fd(), path, home)?;
+    Ok(file)
+}
+
+/// Refuses what is no network namespace, or that of `home`. `path` is how it is called.
+pub fn check(file: BorrowedFd<'_>, path: &Path, home: &Home) -> Result<()> {
     let shown = path.display();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::not_found(format!("network namespace {shown}: no such file"))
-            }
-            _ => Error::os(format!("open network namespace {shown}"), &e),
-        })?;
-    if !is_network_namespace(file.as_fd()) {
+    if !is_network_namespace(file) {
         return Err(Error::invalid(format!("{shown} is not a network namespace")));
     }
-    if identity(file.as_fd())? == home.identity() {
+    if identity(file)? == home.identity() {
         return Err(Error::invalid(format!("{shown} is the host's own network namespace")));
     }
-    Ok(file.into())
+    Ok(())
+}
+
+fn open_or_ask(path: &Path) -> Result<OwnedFd> {
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY);
+    let refused = match options.open(path) {
+        Ok(file) => return Ok(file.into()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(Error::not_found(format!("network namespace {shown}: no such file")));
+        }
+        Err(e) => Error::os(format!("open network namespace {shown}"), &e),
+    };
+    // A process may be looked into only by those who can do all that it can, and more (ptrace(2), PTRACE_MODE_READ).
+    match process_of(path).filter(|_| refused.kind == Kind::Denied && mounter::is_chosen()) {
+        Some(pid) => {
+            let (_, opened) = mounter::ask(&Order::NamespaceOf { pid }, None)?;
+            opened.ok_or_else(|| Error::internal(format!("open network namespace {shown}: none came")))
+        }
+        None => Err(refused),
+    }
+}
+
+/// The path of a process's network namespace.
+pub fn of_process(pid: i32) -> PathBuf {
+    format!("/proc/{pid}/ns/net").into()
+}
+
+/// The process in `/proc/PID/ns/net`.
+fn process_of(path: &Path) -> Option<i32> {
+    path.to_str()?.strip_prefix("/proc/")?.strip_suffix("/ns/net")?.parse().ok().filter(|pid| *pid > 0)
 }
 
 /// Which namespace a descriptor stands for.

@@ -11,8 +11,8 @@ pub(crate) mod testbed;
 mod tests;
 mod tour;
 
-pub use file::{Identity, boot, identity, inodes, of_socket, open};
-pub use make::{give_up_folder, make, prepare_folder, remove};
+pub use file::{Identity, boot, check, identity, inodes, of_process, of_socket, open};
+pub use make::{give_up_folder, hold, make, prepare_folder, remove};
 pub use opener::{Asked, Opener, Transport, connected};
 pub use tour::tour;
 

@@ -188,9 +188,18 @@ impl Route {
 
     /// Is lo up? Unlike a message that brings it up, this needs no RTNL.
     pub fn loopback_is_up(&self) -> Result<bool> {
+        self.has_flag("lo", libc::IFF_UP)
+    }
+
+    /// Is it up, with a carrier that the kernel has taken notice of (RFC 2863)? No RTNL either.
+    pub fn is_running(&self, name: &IfName) -> Result<bool> {
+        self.has_flag(name.as_str(), libc::IFF_RUNNING)
+    }
+
+    fn has_flag(&self, name: &str, flag: i32) -> Result<bool> {
         // SAFETY: the call succeeded, so the kernel wrote this member of the union.
         let flags = |said: libc::ifreq| i32::from(unsafe { said.ifr_ifru.ifru_flags });
-        Ok(self.look_up("lo", libc::SIOCGIFFLAGS)?.is_some_and(|said| flags(said) & libc::IFF_UP != 0))
+        Ok(self.look_up(name, libc::SIOCGIFFLAGS)?.is_some_and(|said| flags(said) & flag != 0))
     }
 
     /// What the kernel says of an interface; `question` is one of netdevice(7) that fills in an ifreq by name.

@@ -55,6 +55,8 @@ pub const TABLE_NAME: u16 = 1;
 pub const TABLE_FLAGS: u16 = 2;
 /// NFT_TABLE_F_OWNER: only its socket changes it, and it ends with that; kernel 5.12.
 pub const TABLE_OWNED: u32 = 2;
+/// With an owner: when that is gone, it is a table like any other. Kernel 6.9.
+pub const TABLE_PERSISTS: u32 = 4;
 pub const TABLE_USERDATA: u16 = 6;
 /// NFTA_SET_ELEM_LIST_TABLE, _SET, _ELEMENTS.
 pub const LIST_TABLE: u16 = 1;

@@ -11,7 +11,7 @@
 //! both in their place. What is allowed is not in there, on purpose: a table that others cannot change would take `nft
 //! delete element` from the administrator; a saved `nft list ruleset` with it cannot be loaded while we run (EPERM; so it
 //! is with this one, and with firewalld's since 2.1); and before the flag PERSIST (6.9) published ports would end with the
-//! daemon.
+//! daemon. Only while somebody takes our tables away in a loop are they owned as well (`locked`).
 use super::{
     Nft, abi,
     rule::{CT_STATE, rule},

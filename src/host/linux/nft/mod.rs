@@ -13,6 +13,7 @@ mod engines;
 mod guard;
 mod inet;
 mod lasting;
+mod locked;
 mod observe;
 mod passage;
 mod rejudge;
@@ -37,6 +38,7 @@ use crate::{
     model::kernel::Element,
 };
 use batch::Batch;
+use locked::Lock;
 use socket::{Refusal, Socket};
 use table::Table;
 
@@ -56,6 +58,7 @@ pub struct Nft {
     bridge: Table,
     /// What keeps NAT at work when others flush the ruleset.
     lasting: Option<Table>,
+    lock: Lock,
     /// The kernel knows DESTROYSETELEM (6.3).
     destroys: bool,
 }
@@ -89,6 +92,7 @@ impl Nft {
             inet: inet::table(&name, &comment, mark),
             bridge: guard::table(&name, &comment, mark),
             lasting: None,
+            lock: Lock::default(),
             destroys: kernel_at_least(6, 3),
         })
     }
@@ -106,12 +110,16 @@ impl Nft {
     /// Replaces whatever our tables hold by the constant skeleton and `elements`, atomically. 0.5 ms, and about 1 ms
     /// for each 1,000 elements.
     pub fn rebuild(&mut self, elements: &[Element]) -> Result<()> {
+        let flags = self.lock.flags();
         self.batch.start(&self.socket);
-        self.inet.replace(&mut self.batch);
-        self.bridge.replace(&mut self.batch);
+        self.inet.replace(&mut self.batch, flags);
+        self.bridge.replace(&mut self.batch, flags);
         write_elements(&mut self.batch, &self.inet.name, Way::Add, elements, 0);
         match self.batch.commit(&mut self.socket)? {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.lock.made();
+                Ok(())
+            }
             Err(refused) => Err(self.refused(refused, "rebuild", &[], elements)),
         }
     }

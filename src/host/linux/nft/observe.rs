@@ -101,9 +101,10 @@ impl Nft {
         }
     }
 
-    /// Both tables bear our comment and have as many rules in each chain as we write.
+    /// Both tables bear our comment and have as many rules in each chain as we write, and whoever may change them may.
     fn whole(&mut self) -> Result<bool> {
-        Ok(self.has_mark(abi::INET)?
+        Ok(self.lock.fits()
+            && self.has_mark(abi::INET)?
             && self.has_mark(abi::BRIDGE)?
             && self.has_rules(abi::INET)?
             && self.has_rules(abi::BRIDGE)?)

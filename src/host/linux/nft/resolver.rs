@@ -52,7 +52,7 @@ pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
     batch.start(&socket);
     // Not `replace` for all: what deletes makes the closing of the socket slow, even if there was nothing.
     if there {
-        table.replace(&mut batch);
+        table.replace(&mut batch, 0);
     } else {
         table.create(&mut batch);
     }

@@ -44,10 +44,10 @@ pub fn hooked(name: &'static str, kind: &'static str, number: u32, priority: i32
 }
 
 impl Table {
-    /// Adds what replaces the table, there or not, elements included, by this one without any.
-    pub fn replace(&self, batch: &mut Batch) {
+    /// Adds what replaces the table, there or not, elements included, by this one without any. `flags`: `abi::TABLE_*`.
+    pub fn replace(&self, batch: &mut Batch, flags: u32) {
         self.erase(batch);
-        self.create(batch);
+        self.create_with(batch, flags);
     }
 
     /// Adds what makes the table where there is none.

@@ -3,6 +3,7 @@
 //! Below /proc/sys/net the kernel keeps a directory entry `ipv6` for every namespace that was ever looked at, all in one
 //! hash chain, and walks that chain for each look-up: with 900 sandboxes 0.4 ms a write. A procfs instance of our own
 //! starts with an empty chain, and one that is renewed every `USES` writes keeps it short.
+use crate::host::linux::mounter;
 use rustix::{
     fs::{Mode, OFlags, openat},
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
@@ -24,7 +25,8 @@ thread_local! {
 /// Opens `/proc/<path>` for writing; by way of the ordinary /proc if we may not mount one.
 pub(super) fn open(path: &str) -> io::Result<File> {
     OWN.with_borrow_mut(|own| {
-        if own.as_ref().is_none_or(|(_, uses)| *uses >= USES) {
+        // With a mounter this process mounts nothing.
+        if own.as_ref().is_none_or(|(_, uses)| *uses >= USES) && !mounter::is_chosen() {
             *own = mount().ok().map(|fd| (fd, 0));
         }
         match own {
