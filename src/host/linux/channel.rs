@@ -1,7 +1,10 @@
 //! Words between two processes: JSON over a unix socket that keeps message borders, now and then with one descriptor. It
 //! reads no more than its limit, and takes nothing that came cut off.
 use crate::error::{Error, Result};
-use rustix::net::{self, RecvFlags, ReturnFlags, SendFlags};
+use rustix::{
+    io::Errno,
+    net::{self, RecvFlags, ReturnFlags, SendFlags},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{IoSlice, IoSliceMut},
@@ -49,7 +52,11 @@ impl Channel {
         let got = rustix::io::retry_on_intr(|| {
             net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut text)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
         });
-        let got = got.map_err(|e| Error::os("receive a message", &e.into()))?;
+        let got = match got {
+            // It is gone, and has not read what we sent.
+            Err(Errno::CONNRESET) => return Ok(None),
+            got => got.map_err(|e| Error::os("receive a message", &e.into()))?,
+        };
         if got.bytes == 0 {
             return Ok(None);
         }

@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 const TOOLS: &[&str] = &["ip", "nft", "findmnt", "python3", "systemd-analyze", "setpriv"];
@@ -174,6 +175,20 @@ fn without_the_mounter_it_says_so_and_goes_on_with_it() {
             all.into_iter().find(|found| found["check"] == "mounter").expect("a line")["level"].clone()
         };
         assert_eq!(doctor(w), "problem");
+        // It dies while somebody waits for it.
+        units.start_mounter();
+        units.halt_mounter();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| w.refused("Volume.Create", json!({"name": "late"})));
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(!waiting.is_finished(), "it was answered by nobody");
+            units.kill_mounter();
+            let (kind, text) = waiting.join().expect("a call");
+            assert!(
+                kind == "unavailable" && text.contains("it ended before it had answered"),
+                "{kind}: {text}"
+            );
+        });
         // What runs goes on, and another daemon starts.
         assert_eq!(web.place.dig(&["web."]), web.ip);
         w.daemon.kill();

@@ -18,6 +18,7 @@ use std::{
         unix::fs::{MetadataExt, symlink},
     },
     path::Path,
+    process::{Command, Stdio},
 };
 
 const SOCKET: &str = "/run/pontoon/mounter.sock";
@@ -109,5 +110,28 @@ fn the_mounter_believes_nobody() {
         assert!(!let_in && said.contains("PermissionError"), "{said}");
         crate::world::run("ip", &["netns", "del", "theirs"]);
         w.call("Volume.Remove", json!({"name": "data"}));
+    });
+}
+
+#[test]
+fn a_socket_that_is_passed_is_used() {
+    need(&["systemd-socket-activate"]);
+    crate::world::bare_world(|| {
+        fs::create_dir("/run/pontoon").expect("folder");
+        let mut activate = Command::new("systemd-socket-activate");
+        activate.args([
+            "--seqpacket",
+            "-l",
+            SOCKET,
+            env!("CARGO_BIN_EXE_pontoon"),
+            "mounter",
+            "--root",
+            "/run/root",
+        ]);
+        let mut child = activate.stderr(Stdio::null()).spawn().expect("start");
+        crate::world::tool::soon(5_000, "the socket", || Path::new(SOCKET).exists());
+        assert_eq!(order(&json!({"CreateVolume": {"name": "data"}}), None), json!({"Ok": 0}));
+        assert!(Path::new("/run/root/volumes/data/_data").is_dir());
+        let _ = (child.kill(), child.wait());
     });
 }

@@ -15,7 +15,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 # What stands for itself, and what a test machine without systemd and its control groups cannot show.
 ELSEWHERE = """Type Restart RestartSec KillMode TimeoutStopSec RuntimeDirectoryMode RuntimeDirectoryPreserve StateDirectoryMode
-ConfigurationDirectory LimitNOFILE FileDescriptorStoreMax TasksMax OOMScoreAdjust ProtectClock ProtectHostname
+LimitNOFILE FileDescriptorStoreMax TasksMax OOMScoreAdjust ProtectClock ProtectHostname
 SystemCallArchitectures SystemCallErrorNumber LockPersonality MemoryDenyWriteExecute RestrictRealtime RestrictSUIDSGID
 KeyringMode DevicePolicy DeviceAllow ProtectKernelLogs""".split()
 

@@ -108,6 +108,12 @@ impl Units {
         }
     }
 
+    /// kill -STOP: it is there, and answers nobody.
+    pub fn halt_mounter(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.mounter()).expect("pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).expect("kill");
+    }
+
     /// kill -9
     pub fn kill_mounter(&self) {
         if let Some(mut child) = self.mounter.lock().expect("lock").take() {
