@@ -104,3 +104,25 @@ impl Body for Lines {
         self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts go by the number alone.
+    #[test]
+    fn every_kind_has_a_status_of_its_own() {
+        for (kind, wanted) in [
+            (Kind::Invalid, 400),
+            (Kind::Denied, 403),
+            (Kind::NotFound, 404),
+            (Kind::Conflict, 409),
+            (Kind::Internal, 500),
+            (Kind::Unsupported, 501),
+            (Kind::Unavailable, 503),
+            (Kind::Exhausted, 507),
+        ] {
+            assert_eq!(error(&Error::new(kind, "it failed")).status().as_u16(), wanted, "{kind:?}");
+        }
+    }
+}

@@ -244,8 +244,7 @@ fn publish(writer: &mut Writer) {
     let reserved = view.reservations.values();
     let reserved = reserved.map(|r| Change::Reservation { before: None, after: Some(r.clone()) });
     let changes: Vec<Change> = networks.chain(sandboxes).chain(volumes).chain(reserved).collect();
-    writer.published.view.store(Arc::new(View::default()));
-    writer.publish(&changes);
+    writer.publish(&changes, view);
     writer.watch(&changes);
 }
 

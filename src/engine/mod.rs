@@ -15,7 +15,8 @@
 //! refuses, what was done is undone by the same difference turned round; if the daemon dies, the next start does it.
 //!
 //! One thread does it all: the kernel's RTNL is one lock, so more threads would add latency and no speed
-//! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit.
+//! (attach-cost.md section 6), and what waits while a batch is applied shares the next commit. What needs no RTNL, a new
+//! sandbox's resolver, another thread makes if somebody waits behind it (`carry_out`).
 mod books;
 mod boot;
 mod carry;

@@ -8,11 +8,9 @@ use crate::{
 use std::sync::Arc;
 
 impl Writer {
-    /// Lets everybody see it, DNS first.
-    pub(super) fn publish(&mut self, changes: &[Change]) {
-        let mut view = View::clone(&self.published.view.load());
+    /// Lets everybody see it, DNS first. `view`: after these changes.
+    pub(super) fn publish(&mut self, changes: &[Change], view: View) {
         for change in changes {
-            change.show(&mut view);
             match change {
                 Change::Network { before, after } => {
                     before.iter().for_each(|network| self.names.remove_network(network.id));

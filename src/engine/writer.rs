@@ -99,6 +99,8 @@ pub(super) enum Origin {
 pub(super) struct Staged {
     pub origin: Origin,
     pub decision: Decision,
+    /// What will be published when it is done.
+    pub view: View,
     pub answer: Answer,
 }
 
@@ -221,18 +223,21 @@ impl Writer {
             // With others before it in the batch even an answer that changes nothing waits: it may tell of their promises.
             Ok(decision) if decision.changes.is_empty() && staged.is_empty() => answer(Ok(decision.reply)),
             Ok(decision) => {
-                self.enter(&decision);
-                staged.push(Staged { origin: Origin::Call(command), decision, answer });
+                let view = self.enter(&decision);
+                staged.push(Staged { origin: Origin::Call(command), decision, view, answer });
             }
         }
     }
 
-    /// Enters a decision into the writer's own state, so that the next one of the batch sees it.
-    pub(super) fn enter(&mut self, decision: &Decision) {
+    /// Enters a decision into the writer's own state, so that the next one of the batch sees it. What this one leads to is
+    /// kept: those before it are done when its turn comes, so it can be published as it is. (To build that view three times,
+    /// here, to plan and to publish, took 15 us of an attach.)
+    pub(super) fn enter(&mut self, decision: &Decision) -> View {
         for change in &decision.changes {
             change.show(&mut self.state.view);
             change.book(&mut self.state.books);
         }
+        self.state.view.clone()
     }
 
     /// A sandbox that has ended by itself is released, and whoever waits for its end is answered.
@@ -255,8 +260,8 @@ impl Writer {
             waiting.into_iter().for_each(|end| (end.answer)(reply.clone()));
             answer(reply);
         });
-        self.enter(&decision);
-        staged.push(Staged { origin: Origin::End(id, cause.to_owned()), decision, answer });
+        let view = self.enter(&decision);
+        staged.push(Staged { origin: Origin::End(id, cause.to_owned()), decision, view, answer });
     }
 
     fn with_world<T>(

@@ -22,6 +22,13 @@ pub trait Host: Send {
     /// After an error some may be done: the caller removes what it wanted.
     fn apply(&mut self, ops: &[Op]) -> Result<Applied>;
 
+    /// As `apply`, for a caller that has something else to do meanwhile: what a sandbox's resolver needs may still be under
+    /// way when it returns. Until `Begun::finish` has, nothing more may be asked of that sandbox. After an error nothing is
+    /// under way.
+    fn begin(&mut self, ops: &[Op]) -> Result<Begun> {
+        self.apply(ops).map(Begun::done)
+    }
+
     /// What is there that bears our mark. `wanted` says in which namespaces to look.
     fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>>;
 
@@ -122,6 +129,33 @@ pub struct Applied {
     /// Links that are on their way out: to be handed to `bury`. A bridge that is out of the way already (its name and
     /// subnet free) is not among them: what is left of it goes by itself.
     pub leaving: Vec<Leaving>,
+}
+
+/// What was applied, but for what another thread is busy with.
+pub struct Begun {
+    applied: Applied,
+    rest: Vec<Rest>,
+}
+
+/// Waits for the sockets of one sandbox.
+pub type Rest = Box<dyn FnOnce() -> Result<(Id, UdpSocket, TcpListener)> + Send>;
+
+impl Begun {
+    pub fn done(applied: Applied) -> Self {
+        Begun { applied, rest: Vec::new() }
+    }
+    pub fn but_for(applied: Applied, rest: Vec<Rest>) -> Self {
+        Begun { applied, rest }
+    }
+
+    /// Waits for all of it, also for what comes behind a failure; the first failure is the error.
+    pub fn finish(mut self) -> Result<Applied> {
+        let all: Vec<_> = self.rest.into_iter().map(|wait| wait()).collect();
+        for seat in all {
+            self.applied.resolvers.push(seat?);
+        }
+        Ok(self.applied)
+    }
 }
 
 /// The host end of a link that is being deleted.

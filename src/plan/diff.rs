@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// changes its value must leave before it comes), then what depends on them; last the removals, top down.
 pub fn diff(found: impl IntoIterator<Item = Item>, wanted: impl IntoIterator<Item = Item>) -> Vec<Op> {
     let mut old: BTreeMap<Key, Item> = found.into_iter().map(|item| (item.key(), item)).collect();
+    if old.is_empty() {
+        return all(wanted);
+    }
     let new: BTreeMap<Key, Item> = wanted.into_iter().map(|item| (item.key(), item)).collect();
     let (mut ops, mut equal) = (Vec::new(), Vec::new());
     for (key, item) in new {
@@ -24,6 +27,14 @@ pub fn diff(found: impl IntoIterator<Item = Item>, wanted: impl IntoIterator<Ite
     ops.extend(old.into_values().map(Op::Remove));
     ops.sort_by_key(place);
     ops
+}
+
+/// The same where nothing was: an attach, which need not compare. (Two ports of a sandbox may want one element.)
+fn all(wanted: impl IntoIterator<Item = Item>) -> Vec<Op> {
+    let mut items: Vec<Item> = wanted.into_iter().collect();
+    items.sort_by_cached_key(|item| (item.rank(), item.key()));
+    items.dedup_by(|a, b| a.key() == b.key());
+    items.into_iter().map(Op::Add).collect()
 }
 
 fn is_anew(op: &Op, item: &Item) -> bool {
@@ -78,6 +89,13 @@ mod tests {
             Op::Remove(hold(81, &[])),
         ];
         assert_eq!(ops, expected);
+    }
+
+    #[test]
+    fn what_two_want_is_made_once() {
+        let all = [net("b"), hold(80, &[]), Item::Forwarding(Family::V4), net("a"), net("b")];
+        let expected = [Item::Forwarding(Family::V4), hold(80, &[]), net("a"), net("b")].map(Op::Add);
+        assert_eq!(diff([], all), expected);
     }
 
     #[test]

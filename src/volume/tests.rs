@@ -1,7 +1,7 @@
 //! The driver on a real file system. Needs root; mounts happen in a private mount namespace of the test's thread.
 use super::*;
 use crate::error::{Kind, Result};
-use crate::host::linux::files::{Watch, mount, resolve};
+use crate::host::linux::files::{Usage, Watch, mount, resolve};
 use crate::model::Name;
 use crate::model::volume::LocalOptions;
 use std::cell::Cell;
@@ -156,6 +156,22 @@ fn an_interrupted_copy_up_leaves_the_volume_empty() {
 }
 
 #[test]
+fn a_first_content_is_never_the_hosts() {
+    let Some((dir, layout)) = layout() else { return };
+    let (rootfs, root) = (image(dir.path()), dir.path().join("rootfs"));
+    fs::create_dir(root.join("etc")).unwrap();
+    fs::write(root.join("etc/of-the-image"), "x").unwrap();
+    symlink("/etc", root.join("absolute")).unwrap();
+    symlink("../../../../../../../../etc", root.join("var/up")).unwrap();
+    for (volume, path) in [("one", "/absolute"), ("two", "/var/up"), ("three", "/var/../../../etc")] {
+        layout.create(&name(volume)).unwrap();
+        assert!(layout.copy_up(&rootfs, Path::new(path), &name(volume), Watch::none()).unwrap(), "{path}");
+        let found = fs::read_dir(layout.path(&name(volume))).unwrap();
+        assert_eq!(found.map(|e| e.unwrap().file_name()).collect::<Vec<_>>(), ["of-the-image"], "{path}");
+    }
+}
+
+#[test]
 fn what_appears_during_a_copy_up_is_all_there_is() {
     let Some((dir, layout)) = layout() else { return };
     let (rootfs, data) = (image(dir.path()), name("data"));
@@ -223,6 +239,8 @@ fn a_tmpfs_and_a_bind_are_mounted_and_unmounted() {
     layout.mount_volume(&data, tmpfs.clone(), Duration::from_secs(5)).unwrap();
     layout.mount_volume(&data, tmpfs, Duration::from_secs(5)).unwrap();
     assert!(layout.is_mounted(&data).unwrap());
+    fs::write(layout.path(&data).join("big"), vec![1; 100_000]).unwrap();
+    assert_eq!(layout.usage(&data, Watch::none()).unwrap(), Usage::default(), "what is mounted is not ours");
     assert_eq!(layout.mounted().unwrap(), std::slice::from_ref(&data));
     assert_eq!(fs::metadata(layout.path(&data)).unwrap().uid(), 1000);
     assert_eq!(layout.remove(&data).unwrap_err().kind, Kind::Conflict);

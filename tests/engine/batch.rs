@@ -217,3 +217,42 @@ fn a_crowd_is_whole_or_told_wherever_it_fails() {
         converged(&world);
     }
 }
+
+/// Sandboxes that have nothing to do with one another: while one gets its resolver the next one is begun.
+#[test]
+fn a_crowd_overlaps() {
+    let world = World::new();
+    world.kernel.take_log();
+    assert!(together(&world, &crowd(3)).iter().all(Result::is_ok));
+    let log = world.kernel.take_log();
+    let places = |fits: fn(&Op) -> bool| -> Vec<usize> {
+        log.iter().enumerate().filter(|(_, op)| fits(op)).map(|(place, _)| place).collect()
+    };
+    let links = places(|op| matches!(op, Op::Add(Item::Link(_))));
+    let resolvers = places(|op| matches!(op, Op::Add(Item::Resolver(_))));
+    assert!(links[1] < resolvers[0] && links[2] < resolvers[1], "links {links:?}, resolvers {resolvers:?}");
+}
+
+/// Whoever was answered is there after a death at any step, and who was not can be made.
+#[test]
+fn death_in_a_crowd() {
+    for step in 0.. {
+        let mut world = World::new();
+        world.kernel.crash_after(step);
+        let replies = together(&world, &crowd(3));
+        let died = world.kernel.crashed();
+        world.restart();
+        converged(&world);
+        for ((method, body), reply) in crowd(3).into_iter().zip(&replies) {
+            let again = world.call(method, body).map(drop).map_err(|error| error.to_string());
+            assert!(reply.is_err() || again.is_err(), "step {step}: it was answered and is not there");
+            let there = |error: String| error.contains("already");
+            assert!(again.err().is_none_or(there), "step {step}: it can be made");
+        }
+        converged(&world);
+        if !died {
+            assert!(step > 20, "{step} steps");
+            break;
+        }
+    }
+}

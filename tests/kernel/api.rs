@@ -100,6 +100,7 @@ fn schema_and_metrics() {
         };
         assert_eq!(value("pontoon_events_total{object=\"sandbox\",action=\"create\"}"), 1.0);
         assert_eq!(value("pontoon_errors_total{kind=\"not_found\"}"), 1.0);
+        assert_eq!(value("pontoon_call_seconds_count{method=\"Sandbox.Create\"}"), 1.0);
         for name in [
             "pontoon_ledger_commit_seconds_count",
             "pontoon_ledger_records_total",
@@ -181,6 +182,50 @@ fn events_are_seen() {
             "sandbox remove a",
         ] {
             assert!(seen.iter().any(|event| event == wanted), "{wanted} in {seen:?}");
+        }
+    });
+}
+
+/// `OBJECT ACTION NAME` of the first `count` events that fit.
+fn events(w: &World, watch: &Value, count: usize) -> Vec<String> {
+    let body = watch.to_string();
+    let mut reader = http::open(&w.daemon.socket(), "POST", "/Events.Watch", body.as_bytes()).expect("watch");
+    assert_eq!(http::head(&mut reader).expect("head").0, 200);
+    let mut next = || http::next_line(&mut reader).unwrap_or_else(|| panic!("{watch}: the stream ended"));
+    let text = |event: Value| format!("{} {} {}", event["object"], event["action"], event["name"]);
+    (0..count).map(|_| text(next()).replace('"', "")).collect()
+}
+
+#[test]
+fn events_are_chosen() {
+    need(&["ip"]);
+    world(|w| {
+        let a = w.sandbox("a", &["bridge"]);
+        w.call("Volume.Create", json!({"name": "one"}));
+        w.call("Volume.Create", json!({"name": "two"}));
+        let middle = w.call("Volume.Inspect", json!({"name": "two"}))["created"].clone();
+        w.network("two", json!({}));
+        w.call("Volume.Remove", json!({"name": "one"}));
+        w.remove("a");
+        let all = "1970-01-01T00:00:00Z";
+        for (since, filters, wanted) in [
+            (
+                json!(all),
+                json!({"object": ["volume"]}),
+                &["volume create one", "volume create two", "volume remove one"][..],
+            ),
+            (json!(all), json!({"type": ["volume"], "event": ["remove"]}), &["volume remove one"]),
+            (json!(all), json!({"action": ["remove"]}), &["volume remove one", "sandbox remove a"]),
+            (json!(all), json!({"name": ["two"]}), &["volume create two", "network create two"]),
+            (json!(all), json!({"id": [a.id]}), &["sandbox create a", "sandbox remove a"]),
+            (
+                middle,
+                json!({"object": ["volume", "network"]}),
+                &["volume create two", "network create two", "volume remove one"],
+            ),
+        ] {
+            let found = events(w, &json!({"since": since, "filters": filters}), wanted.len());
+            assert_eq!(found, wanted, "{since} {filters}");
         }
     });
 }

@@ -1,5 +1,5 @@
 //! Clients that are slow, silent, many, or talk nonsense: each takes a bounded part, and everybody else is served.
-use crate::world::{World, http, need, world};
+use crate::world::{World, http, need, tool::soon, world};
 use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
@@ -31,6 +31,28 @@ fn others_are_served(w: &World) {
     w.remove("guest");
     let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "served after {took:?}");
+}
+
+/// How many may listen to events.
+const LISTENERS: usize = 512;
+
+#[test]
+fn more_listeners_than_are_told_of_events() {
+    need(&["ip"]);
+    may_open_many();
+    world(|w| {
+        let listen = || {
+            let mut reader = http::open(&w.daemon.socket(), "POST", "/Events.Watch", b"{}").expect("watch");
+            (http::head(&mut reader).expect("head").0, reader)
+        };
+        let mut all: Vec<_> = (0..LISTENERS).map(|_| listen()).collect();
+        assert!(all.iter().all(|(status, _)| *status == 200));
+        assert_eq!(listen().0, 503, "one too many");
+        assert_eq!(w.daemon.raw("GET", "/events", b"").0, 503, "by Docker's name too");
+        others_are_served(w);
+        all.pop();
+        soon(5_000, "the place is free again", || listen().0 == 200);
+    });
 }
 
 fn resident(w: &World) -> u64 {

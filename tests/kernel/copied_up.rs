@@ -96,3 +96,20 @@ fn killed_in_the_middle() {
         assert!(begun > 4 && moving > 4, "{begun} copying, {moving} moving");
     });
 }
+
+#[test]
+fn as_the_mount_says() {
+    need(&["ip"]);
+    world(|w| {
+        let rootfs = rootfs();
+        for (mount, command, wanted) in [
+            ("one:/big", "ls /big | wc -l", "4000"),
+            ("two:/big:nocopy", "ls /big | wc -l", "0"),
+            ("one:/big:ro", "touch /big/x || echo refused", "refused"),
+            ("two:/big", "ls /big | wc -l", "4000"),
+        ] {
+            let said = start(w, &rootfs, mount, command).wait_with_output().expect("run").stdout;
+            assert_eq!(String::from_utf8_lossy(&said).trim(), wanted, "{mount} {command}");
+        }
+    });
+}

@@ -112,3 +112,15 @@ fn closings(log: &str) -> usize {
     assert!(log.contains("NETLINK_NETFILTER"), "strace saw the work: {log}");
     count
 }
+
+/// Each time the table of descriptors grew it waited for a grace period, and an attach with it: 16 ms for the 50th, the
+/// 100th and the 200th.
+#[test]
+fn an_attach_does_not_wait_for_a_larger_table_of_descriptors() {
+    world(|w| {
+        let status = format!("/proc/{}/status", w.daemon.pid());
+        let text = std::fs::read_to_string(status).expect("the daemon's status");
+        let size = text.lines().find_map(|line| line.strip_prefix("FDSize:")).map(str::trim);
+        assert!(size.and_then(|size| size.parse().ok()).is_some_and(|size: u32| size >= 8_192), "{text}");
+    });
+}

@@ -90,6 +90,7 @@ def send(a4, a6, b4, b6, bmac, c4, c6, cmac, gw4, gw6):
         offer, plain = udp(67, 68, b"\2\1\6\0" + b"\0" * 40 + n), udp(999, 999, n)
         return {
             "honest arp": arp(1, own, a4, b4, n),
+            "honest arp probe": arp(1, own, "0.0.0.0", a4, n, dst=every),
             "honest udp": v4(four(a4, b4, 17, plain)),
             "honest udp over IPv6": v6(six(a6, b6, 17, plain)),
             "honest solicitation": v6(six(a6, b6, 58, solicit)),

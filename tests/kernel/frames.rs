@@ -62,10 +62,11 @@ impl Scene {
     }
 }
 
-const HONEST: [&str; 8] = [
+const HONEST: [&str; 9] = [
     "honest DHCP discover",
     "honest advertisement",
     "honest arp",
+    "honest arp probe",
     "honest end",
     "honest fragments",
     "honest solicitation",

@@ -242,6 +242,28 @@ fn stopped_and_started_again_without_a_gap() {
     });
 }
 
+/// By `[::1]` the daemon carries what a client says: the server must go on to see one client, not another one each time.
+#[test]
+fn a_client_by_udp_stays_the_same_to_the_server() {
+    need(&["ip", "nft"]);
+    world_with_neighbours(|w, _, _| {
+        let ports = json!([{"host_port": 8080, "port": 80, "proto": "udp"}]);
+        let a = w.sandbox_with("a", json!({"ports": ports}));
+        let server = a.place.enter(|| UdpSocket::bind("[::]:80")).expect("bind");
+        server.set_read_timeout(Some(TRY)).expect("timeout");
+        let client = w.host.enter(|| UdpSocket::bind("[::1]:0")).expect("bind");
+        let seen = || {
+            client.send_to(b"who?", "[::1]:8080").expect("send");
+            server.recv_from(&mut [0; 8]).expect("what the client said").1
+        };
+        let first = seen();
+        w.daemon.stop();
+        assert_eq!(seen(), first, "the keeper carries on");
+        w.daemon.again();
+        assert_eq!(seen(), first, "and so does the next daemon");
+    });
+}
+
 #[test]
 fn a_successor_that_fails_changes_nothing() {
     need(&["ip", "nft", "dig"]);

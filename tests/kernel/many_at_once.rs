@@ -2,20 +2,29 @@
 use crate::world::{
     Echo, Place, World,
     left::{Found, same},
-    need, world,
+    need,
+    tool::soon,
+    world,
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use std::{thread, time::Duration};
+use std::{
+    io::Write,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 const MANY: usize = 16;
 /// Wants a host port that another program has.
 const BARRED: usize = 5;
 /// Has an eth0 already.
 const TAKEN: usize = 9;
+/// The table where its redirect belongs is another program's: that comes out when the next one is begun already.
+const OWNED: usize = 12;
 
 /// All calls while the daemon stands still, so that it finds them at once; what it said to each.
 fn at_once(w: &World, calls: Vec<Value>) -> Vec<Result<Value, Value>> {
@@ -35,6 +44,17 @@ fn bodies() -> Vec<Value> {
     (0..MANY).map(body).collect()
 }
 
+/// Another program has a table of our name there, and lets nobody else change it for as long as it lives.
+fn own_table(place: &Place) -> Child {
+    let start = || Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let mut owner = place.enter(start).expect("nft");
+    let mut input = owner.stdin.take().expect("its input");
+    input.write_all(b"add table ip pontoon { flags owner; }\n").expect("a line for nft");
+    owner.stdin = Some(input);
+    soon(2000, "the table stands", || place.run("nft", &["list", "tables"]).contains("pontoon"));
+    owner
+}
+
 #[test]
 fn of_many_at_once_each_is_whole_or_refused_alone() {
     need(&["ip", "nft", "dig"]);
@@ -46,10 +66,11 @@ fn of_many_at_once_each_is_whole_or_refused_alone() {
         let theirs = |i: usize| Place::named(&format!("theirs{i}"));
         theirs(TAKEN).run("ip", &["link", "add", "eth0", "type", "veth", "peer", "name", "far"]);
         let _barring = Echo::at(&w.host, "barring", &format!("0.0.0.0:{}", 8000 + BARRED));
+        let mut owner = own_table(&theirs(OWNED));
         let before = Found::now();
         let said = at_once(w, bodies());
         for (i, said) in said.iter().enumerate() {
-            assert_eq!(said.is_err(), i == BARRED || i == TAKEN, "{i}: {said:?}");
+            assert_eq!(said.is_err(), [BARRED, TAKEN, OWNED].contains(&i), "{i}: {said:?}");
         }
         for i in (0..MANY).filter(|i| said[*i].is_ok()) {
             let (place, gateway) = (theirs(i), "10.9.0.1");
@@ -62,6 +83,7 @@ fn of_many_at_once_each_is_whole_or_refused_alone() {
             w.remove(&format!("s{i}"));
         }
         same(&before, &Found::now());
+        owner.kill().and_then(|()| owner.wait()).expect("nft ends");
         (0..MANY).for_each(|i| drop(w.host.run("ip", &["netns", "del", &format!("theirs{i}")])));
     });
 }

@@ -1,5 +1,5 @@
 //! Who must not reach whom, both ways and in both families.
-use crate::world::{Box, Echo, World, echo, need, tool::soon, world_with_neighbours};
+use crate::world::{Box, Echo, Place, World, echo, need, tool::soon, world_with_neighbours};
 use serde_json::{Value, json};
 
 const JUDGES: &[&str] = &["ip", "nft", "ping"];
@@ -174,6 +174,31 @@ fn the_host_does_not_become_a_router() {
         }
         assert_eq!(echo::open(&a.place, "192.0.2.2:80", "lan"), "192.0.2.1", "masqueraded");
         assert_eq!(echo::open(&a.place, "[2001:db8:1::2]:80", "lan"), "2001:db8:1::1");
+    });
+}
+
+/// One TCP packet with every flag there is: of no connection, so it is not translated either.
+const STRAY: &str = "import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+s.sendto(struct.pack('!HHIIBBHHH', 999, 80, 1, 1, 0x50, 0x3f, 64, 0, 0), (sys.argv[1], 0))";
+
+#[test]
+fn what_belongs_to_no_connection_does_not_leave() {
+    need(&["ip", "nft", "python3"]);
+    world_with_neighbours(|w, lan, _| {
+        let a = w.sandbox("a", &["bridge"]);
+        let judge = "add table ip judge; add chain ip judge strays { type filter hook prerouting priority -400; }; \
+                     add rule ip judge strays tcp flags & 0x3f == 0x3f counter";
+        lan.run("nft", &[judge]);
+        let seen =
+            |count: &str| lan.run("nft", &["list table ip judge"]).contains(&format!("packets {count} "));
+        let stray = |from: &Place| drop(from.run("python3", &["-c", STRAY, "192.0.2.2"]));
+        stray(&w.host);
+        soon(2000, "the host's own arrives", || seen("1"));
+        stray(&a.place);
+        stray(&w.host);
+        soon(2000, "the host's next one arrives", || !seen("1"));
+        assert!(seen("2"), "{}'s came through with an address of its own", a.name);
     });
 }
 

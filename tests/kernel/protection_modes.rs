@@ -1,6 +1,7 @@
 //! Gateway modes: what each opens, and whose address the far end sees.
 use crate::world::{Echo, echo, need, world_with_neighbours};
 use serde_json::json;
+use std::{net::UdpSocket, time::Duration};
 
 #[test]
 fn routed_opens_published_ports_at_the_sandboxs_address() {
@@ -54,6 +55,16 @@ fn nat_unprotected_opens_every_port_to_who_can_route() {
         }
         echo::open(&b.place, "192.0.2.1:8080", "a");
         assert_eq!(echo::open(&a.place, "192.0.2.2:80", "lan"), "192.0.2.1", "masqueraded on the way out");
+        // Nor does anybody on the LAN pass for a neighbour of a's.
+        let c = w.sandbox("c", &["u"]);
+        lan.run("ip", &["addr", "add", &format!("{}/32", c.ip), "dev", "lo"]);
+        let ear = a.place.enter(|| UdpSocket::bind("0.0.0.0:82")).expect("bind");
+        ear.set_read_timeout(Some(Duration::from_millis(500))).expect("timeout");
+        for (source, arrives) in [("192.0.2.2", true), (c.ip.as_str(), false)] {
+            let mouth = lan.enter(|| UdpSocket::bind((source, 0))).expect("bind");
+            mouth.send_to(b"hear", format!("{}:82", a.ip)).expect("send");
+            assert_eq!(ear.recv(&mut [0; 8]).is_ok(), arrives, "from {source}");
+        }
     });
 }
 

@@ -58,7 +58,7 @@ fn run(launch: &Launch) -> Result<i32, launch::Failure> {
     running.wait()
 }
 
-/// `volume DATA TARGET [copy|ro|SUBPATH]`, `bind PATH TARGET [ro|create]`, `tmpfs - TARGET`.
+/// `volume DATA TARGET [copy|ro|SUBPATH]`, `bind PATH TARGET [ro|ro-top|ro-all|flat|shared|create]`, `tmpfs - TARGET`.
 fn mount(line: &str) -> ResolvedMount {
     let words: Vec<&str> = line.split(' ').collect();
     let option = words.get(3).copied().unwrap_or("");
@@ -76,9 +76,14 @@ fn mount(line: &str) -> ResolvedMount {
     ResolvedMount {
         source,
         target: words[2].into(),
-        read_only: if option == "ro" { ReadOnly::Recursive } else { ReadOnly::No },
-        propagation: Propagation::Rprivate,
-        non_recursive: false,
+        read_only: match option {
+            "ro" => ReadOnly::Recursive,
+            "ro-top" => ReadOnly::NonRecursive,
+            "ro-all" => ReadOnly::ForceRecursive,
+            _ => ReadOnly::No,
+        },
+        propagation: if option == "shared" { Propagation::Rshared } else { Propagation::Rprivate },
+        non_recursive: option == "flat",
         label: format!("mount at {}", words[2]),
     }
 }

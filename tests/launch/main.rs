@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 mod driver;
+mod mounts;
 use driver::MARK;
 
 /// A case: a directory of its own and the variables for the driver.

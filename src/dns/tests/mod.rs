@@ -1,5 +1,6 @@
 //! What the tests share: a small world of names, queries made and answers judged by hickory-proto, servers that can be told
 //! how to behave. Traffic never leaves loopback.
+mod believed;
 mod front;
 mod fuzz;
 mod hostile;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Extent, Host, Leaving, Sign},
+    host::{Applied, Begun, Done, Extent, Host, Leaving, Rest, Sign},
     model::{
         Id, IfName, Subnet,
         kernel::{Item, Key, Op},
@@ -53,6 +53,21 @@ impl Host for Fake {
             machine.log.push(op.clone());
         }
         Ok(applied)
+    }
+
+    /// Resolvers are made as late as they may be: when they are waited for.
+    fn begin(&mut self, ops: &[Op]) -> Result<Begun> {
+        let is_resolver = |op: &&Op| matches!(op, Op::Add(Item::Resolver(_)));
+        let (later, now): (Vec<&Op>, Vec<&Op>) = ops.iter().partition(is_resolver);
+        let applied = self.apply(&now.into_iter().cloned().collect::<Vec<_>>())?;
+        let rest = later.into_iter().map(|op| -> Rest {
+            let (op, mut late) = (op.clone(), Fake { kernel: self.kernel.clone(), ..*self });
+            Box::new(move || {
+                let lost = || Error::internal("no resolver was made");
+                late.apply(&[op])?.resolvers.pop().ok_or_else(lost)
+            })
+        });
+        Ok(Begun::but_for(applied, rest.collect()))
     }
 
     fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {

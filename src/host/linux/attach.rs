@@ -9,6 +9,7 @@ use super::{
         veth::{self, HostEnd, Port, settle},
     },
     nft::{Redirect, install_resolver},
+    seats::{self, Seats},
     tidy_up::{Chore, SETTLED},
 };
 use crate::{
@@ -24,16 +25,16 @@ use std::{
     collections::BTreeMap,
     io,
     net::{SocketAddrV4, TcpListener, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// Where the resolver's sockets wait inside a sandbox; another port if this one is taken there.
 const RESOLVER_PORT: u16 = 40_053;
 
-type DnsSockets = (UdpSocket, TcpListener);
+pub type DnsSockets = (UdpSocket, TcpListener);
 
 /// A resolver's sockets, and the one that its redirect was made with.
-type Seat = (DnsSockets, Box<dyn Send>);
+pub type Seat = (DnsSockets, Box<dyn Send>);
 
 /// What is to be done, sandbox by sandbox.
 #[derive(Default)]
@@ -86,12 +87,21 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
                 None => parent::attach(&mut linux.route, link, namespace.as_fd())?,
             }
         }
-        let adopted = wanted.resolver.and_then(|_| linux.adopted.lock().remove(sandbox));
-        let seat = linux.home.enter(namespace.as_fd(), || inside(wanted, &ends[first..], adopted))??;
-        if wanted.resolver.is_some() {
+        let (now, later) = match linux.rest.is_some() {
+            true => (None, wanted.resolver),
+            false => (wanted.resolver, None),
+        };
+        let adopted = now.and_then(|_| linux.adopted.lock().remove(sandbox));
+        let visit =
+            || inside(wanted, &ends[first..]).and_then(|()| now.map(|r| seat(r, adopted)).transpose());
+        let made = linux.home.enter(namespace.as_fd(), visit)??;
+        if now.is_some() {
             linux.resolving.insert(*sandbox);
         }
-        applied.resolvers.extend(seat.map(|seat| seated(linux, *sandbox, seat)));
+        applied.resolvers.extend(made.map(|seat| seated(linux, *sandbox, seat)));
+        if let Some(resolver) = later {
+            begin_seat(linux, resolver, namespace)?;
+        }
     }
     match ends.is_empty() {
         true => Ok(()),
@@ -103,17 +113,21 @@ pub fn carry_out(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) 
 fn resolvers_alone(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied) -> Result<()> {
     let mut stops = Vec::new();
     for (sandbox, wanted) in visits.inside.iter().filter(|(_, wanted)| wanted.is_resolver_alone()) {
-        stops.push((*sandbox, wanted, held(linux, *sandbox)?));
+        let (Some(resolver), namespace) = (wanted.resolver, held(linux, *sandbox)?) else { continue };
+        match linux.rest.is_some() {
+            true => begin_seat(linux, resolver, namespace)?,
+            false => stops.push((*sandbox, resolver, namespace)),
+        }
     }
     let adopted = linux.adopted.clone();
-    let seats = namespace::tour(&linux.home, &stops, |home, (sandbox, wanted, namespace)| {
+    let seats = namespace::tour(&linux.home, &stops, |home, (sandbox, resolver, namespace)| {
         let adopted = adopted.lock().remove(sandbox);
-        home.enter(namespace.as_fd(), || inside(wanted, &[], adopted)).and_then(|sockets| sockets)
+        home.enter(namespace.as_fd(), || resolver_seat(resolver, adopted)).and_then(|seat| seat)
     });
     let mut failed = None;
     for ((sandbox, ..), seat) in stops.iter().zip(seats) {
         match seat {
-            Ok(seat) => applied.resolvers.extend(seat.map(|seat| seated(linux, *sandbox, seat))),
+            Ok(seat) => applied.resolvers.push(seated(linux, *sandbox, seat)),
             Err(error) => failed = Some(error),
         }
     }
@@ -127,15 +141,34 @@ fn resolvers_alone(linux: &mut Linux, visits: &Visits<'_>, applied: &mut Applied
     Ok(())
 }
 
-/// Takes a seat out of the hands that made it. Where a redirect was taken away a moment ago the kernel is not done with it,
-/// and to close the socket would wait: 7 of the 8 ms of an attach to a namespace that has just been left. Elsewhere to close
-/// it here is cheaper.
+/// Has the thread of the seats make one; `Begun` waits for it.
+fn begin_seat(linux: &mut Linux, resolver: &Resolver, namespace: OwnedFd) -> Result<()> {
+    let seats = match linux.seats.take() {
+        Some(seats) => seats,
+        None => Seats::start()?,
+    };
+    let closer = closes_late(linux).then(|| linux.sweep.clone());
+    let (resolver, adopted) = (resolver.clone(), linux.adopted.lock().remove(&resolver.sandbox));
+    linux.resolving.insert(resolver.sandbox);
+    let rest = seats.begin(seats::Wanted { namespace, resolver, adopted, closer });
+    linux.rest.get_or_insert_default().push(rest);
+    linux.seats = Some(seats);
+    Ok(())
+}
+
+/// Takes a seat out of the hands that made it.
 fn seated(linux: &Linux, sandbox: Id, seat: Seat) -> (Id, UdpSocket, TcpListener) {
     let ((udp, tcp), redirect) = seat;
-    if linux.parted.is_some_and(|when| when.elapsed() < SETTLED) {
+    if closes_late(linux) {
         let _ = linux.sweep.send(Chore::Close(redirect));
     }
     (sandbox, udp, tcp)
+}
+
+/// Where a redirect was taken away a moment ago the kernel is not done with it, and to close the socket of the next one would
+/// wait: 7 of the 8 ms of an attach to a namespace that has just been left. Elsewhere to close it at once is cheaper.
+fn closes_late(linux: &Linux) -> bool {
+    linux.parted.is_some_and(|when| when.elapsed() < SETTLED)
 }
 
 /// The pair and its place on the bridge; none for a link that stands on no bridge.
@@ -156,7 +189,7 @@ pub fn put_back(linux: &mut Linux, links: &[&Link]) -> Result<()> {
 }
 
 /// On the sandbox's side of the door.
-fn inside(wanted: &Wanted<'_>, ends: &[HostEnd], adopted: Option<DnsSockets>) -> Result<Option<Seat>> {
+fn inside(wanted: &Wanted<'_>, ends: &[HostEnd]) -> Result<()> {
     let mut known = ends.iter();
     let links = wanted.links.iter().map(|link| match link.kind {
         LinkKind::Veth { .. } | LinkKind::Handed { .. } => (*link, known.next().map(|end| end.inside)),
@@ -164,12 +197,17 @@ fn inside(wanted: &Wanted<'_>, ends: &[HostEnd], adopted: Option<DnsSockets>) ->
     });
     let links: Vec<_> = links.collect();
     let loopback = !links.is_empty() || wanted.resolver.is_some();
-    furnish(&Visit { loopback, links, routes: wanted.routes, ..Visit::default() })?;
-    wanted.resolver.map(|resolver| resolver_sockets(resolver, adopted)).transpose()
+    furnish(&Visit { loopback, links, routes: wanted.routes, ..Visit::default() })
+}
+
+/// The same where nothing but the seat is wanted.
+pub fn resolver_seat(wanted: &Resolver, adopted: Option<DnsSockets>) -> Result<Seat> {
+    furnish(&Visit { loopback: true, ..Visit::default() })?;
+    seat(wanted, adopted)
 }
 
 /// Both sockets on one port, and the redirect from 127.0.0.11:53 to it.
-fn resolver_sockets(wanted: &Resolver, adopted: Option<DnsSockets>) -> Result<Seat> {
+fn seat(wanted: &Resolver, adopted: Option<DnsSockets>) -> Result<Seat> {
     let open = |port: u16| -> io::Result<DnsSockets> {
         let tcp = TcpListener::bind(SocketAddrV4::new(Dns::ADDRESS, port))?;
         let udp = UdpSocket::bind(SocketAddrV4::new(Dns::ADDRESS, tcp.local_addr()?.port()))?;

@@ -6,12 +6,14 @@ use super::{
     namespace::{self, Home, Opener, Transport},
     netlink::{self, Route, reaper::Reaper},
     nft::Nft,
-    observe, process, tidy_up,
+    observe, process,
+    seats::Seats,
+    tidy_up,
     watch::Watch,
 };
 use crate::{
     error::{Error, Result},
-    host::{Applied, Done, Extent, Foreign, Host, Leaving, Sign},
+    host::{Applied, Begun, Done, Extent, Foreign, Host, Leaving, Rest, Sign},
     model::{
         Id, IfName, Subnet,
         kernel::{Item, Op},
@@ -62,6 +64,10 @@ pub struct Linux {
     /// Everything of ours is being taken away: nothing is put back any more.
     pub(super) left: Arc<AtomicBool>,
     pub(super) sweep: std::sync::mpsc::Sender<tidy_up::Chore>,
+    /// Makes seats while we go on; none before there was something to go on with.
+    pub(super) seats: Option<Seats>,
+    /// Seats that are being made for `begin`.
+    pub(super) rest: Option<Vec<Rest>>,
     /// When a redirect was last taken out of a namespace that stays.
     pub(super) parted: Option<std::time::Instant>,
 }
@@ -109,6 +115,8 @@ impl Linux {
             mounting: Arc::new(drift::Bell::new()?),
             left: Arc::default(),
             sweep: tidy_up::sweeper(instance)?,
+            seats: None,
+            rest: None,
             parted: None,
         };
         linux.nft.keep_translating()?;
@@ -158,6 +166,20 @@ impl Host for Linux {
             let _ = self.sweep.send(tidy_up::Chore::JudgeAgain);
         }
         applied
+    }
+
+    fn begin(&mut self, ops: &[Op]) -> Result<Begun> {
+        self.rest = Some(Vec::new());
+        let applied = self.apply(ops);
+        let rest = self.rest.take().unwrap_or_default();
+        match applied {
+            Ok(applied) => Ok(Begun::but_for(applied, rest)),
+            Err(error) => {
+                // Whoever takes away what there is does not meet the other thread.
+                let _ = Begun::but_for(Applied::default(), rest).finish();
+                Err(error)
+            }
+        }
     }
 
     fn observe(&mut self, wanted: &[Item], extent: Extent) -> Result<Vec<Item>> {

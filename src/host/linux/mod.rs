@@ -25,6 +25,7 @@ pub mod privileges;
 mod process;
 pub mod prompt;
 pub mod reach;
+mod seats;
 pub mod shaped;
 pub mod sysctl;
 mod tidy_up;

@@ -91,6 +91,9 @@ fn sandboxes_volumes_and_ports_are_as_ever() {
             w.refused("Sandbox.Create", json!({"name": "d", "mounts": bind("/home/none", false)}));
         assert!(said.contains("/home/none: make it"), "{said}");
 
+        // Taken away on the host: the daemon hears of it where it is, and has it mounted again.
+        run("umount", &["/var/lib/pontoon/volumes/ram/_data"]);
+        crate::world::tool::soon(5_000, "the mount is back", || mounted("ram") == "tmpfs");
         w.daemon.kill();
         units.start_daemon();
         open();

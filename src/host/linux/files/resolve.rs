@@ -22,7 +22,7 @@ pub fn open_root(path: &Path) -> Result<OwnedFd> {
 pub fn open_beneath(root: impl AsFd, relative: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    fs::openat2(root, relative, flags, Mode::empty(), resolve).map_err(|e| refusal(relative, e))
+    open(root, relative, flags, resolve).map_err(|e| refusal(relative, e))
 }
 
 /// Opens the file or directory `relative` of a volume (O_PATH), as `volume-subpath` does: it must exist.
@@ -34,8 +34,7 @@ pub fn open_subpath(root: impl AsFd, relative: &Path) -> Result<OwnedFd> {
         return Err(Error::invalid(format!("invalid subpath {}: it must be relative", relative.display())));
     }
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    fs::openat2(root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-        .map_err(|e| refusal(relative, e))
+    open(root, relative, OFlags::PATH | OFlags::CLOEXEC, resolve).map_err(|e| refusal(relative, e))
 }
 
 /// Opens the directory `path` as a process whose root is `root` would see it: symlinks are followed, but inside.
@@ -45,7 +44,24 @@ pub fn open_subpath(root: impl AsFd, relative: &Path) -> Result<OwnedFd> {
 pub fn open_inside(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    fs::openat2(root, path, flags, Mode::empty(), resolve).map_err(|e| refusal(path, e))
+    open(root, path, flags, resolve).map_err(|e| refusal(path, e))
+}
+
+/// How often a way is tried; each try takes microseconds.
+const TRIES: usize = 256;
+
+/// openat2(2) gives up a way with `..` in it (EAGAIN) when somebody anywhere renames or mounts something meanwhile.
+fn open(
+    root: impl AsFd,
+    path: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, rustix::io::Errno> {
+    let once = || fs::openat2(&root, path, flags, Mode::empty(), resolve);
+    (1..TRIES)
+        .map(|_| once())
+        .find(|tried| !matches!(tried, Err(rustix::io::Errno::AGAIN)))
+        .unwrap_or_else(once)
 }
 
 fn refusal(path: &Path, errno: rustix::io::Errno) -> Error {

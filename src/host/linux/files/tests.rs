@@ -65,6 +65,30 @@ fn a_target_is_found_and_made_inside_only() {
 }
 
 #[test]
+fn a_way_up_is_found_while_others_rename() {
+    let Some(dir) = dir() else { return };
+    fs::create_dir_all(dir.path().join("a/b")).unwrap();
+    fs::write(dir.path().join("busy-0"), "").unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let root = resolve::open_root(dir.path()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in (0..2).cycle().take_while(|_| !over.load(relaxed)) {
+                let name = |n: i32| dir.path().join(format!("busy-{n}"));
+                fs::rename(name(n), name(1 - n)).unwrap();
+            }
+        });
+        let start = std::time::Instant::now();
+        let half_a_second = || start.elapsed().as_millis() < 500;
+        let find = |()| resolve::open_inside(&root, Path::new("a/b/../b/../../a")).err();
+        let lost: Vec<_> = std::iter::repeat(()).take_while(|()| half_a_second()).filter_map(find).collect();
+        over.store(true, relaxed);
+        assert!(lost.is_empty(), "{} times, {:?}", lost.len(), lost.first());
+    });
+}
+
+#[test]
 fn read_only_reaches_as_far_as_asked() {
     let Some(dir) = dir() else { return };
     let source = dir.path().join("source");
@@ -117,6 +141,32 @@ fn removing_and_measuring_stop_at_mounts() {
     remove_tree(&parent, "tree".as_ref(), Watch::none()).unwrap();
     assert!(!tree.exists());
     assert_eq!(remove_tree(&parent, "tree".as_ref(), Watch::none()).unwrap(), Tally::default());
+}
+
+/// Whoever may write there moves a folder away at the right moment, so that the way up leads elsewhere.
+#[test]
+fn a_removal_does_not_follow_a_folder_that_is_moved_out() {
+    let Some(dir) = dir() else { return };
+    let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
+    for name in ["a", "z"] {
+        fs::create_dir_all(tree.join(name)).unwrap();
+        fs::write(tree.join(name).join("file"), "x").unwrap();
+        fs::create_dir_all(outside.join(name)).unwrap();
+        fs::write(outside.join(name).join("precious"), "x").unwrap();
+    }
+    let moved = std::cell::Cell::new(false);
+    let seen = |_| {
+        let mut names = ["a", "z"].iter().filter(|_| !moved.get());
+        if let Some(here) = names.find(|name| !tree.join(name).join("file").exists()) {
+            fs::rename(tree.join(here), outside.join("moved")).unwrap();
+            moved.set(true);
+        }
+    };
+    let parent = resolve::open_root(dir.path()).unwrap();
+    let error = remove_tree(&parent, "tree".as_ref(), Watch { stop: &|| false, seen: &seen }).unwrap_err();
+    assert_eq!((error.kind, moved.get()), (Kind::Conflict, true), "{error}");
+    assert!(["a", "z"].iter().all(|name| outside.join(name).join("precious").exists()));
+    assert!(outside.join("moved").exists());
 }
 
 #[test]

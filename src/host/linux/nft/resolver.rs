@@ -41,7 +41,7 @@ pub struct Redirect {
 /// right one, 15 ms where another is replaced. What it returns is a socket; to close it takes 3 µs, but 7 ms where something
 /// was deleted a moment ago (`remove_resolver`).
 pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
-    let mut socket = Socket::open()?;
+    let mut socket = Socket::small()?;
     let mut batch = Batch::default();
     let table = table(wanted);
     let there = match found(&mut socket)? {
@@ -64,11 +64,12 @@ pub fn install_resolver(wanted: Redirect) -> Result<impl Send + 'static> {
     Err(refused.into_error(step))
 }
 
-/// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine. What it returns is a
-/// socket whose closing waits 15 ms for the kernel and holds others up: let another thread drop it, later.
+/// Takes the redirect away, in the calling thread's network namespace; one that is gone is fine, and another program's table
+/// of that name is left alone. What it returns is a socket whose closing waits 15 ms for the kernel and holds others up: let
+/// another thread drop it, later.
 pub fn remove_resolver() -> Result<impl Send + 'static> {
-    let mut socket = Socket::open()?;
-    if table_notes(&mut socket, IPV4, NAME)?.is_none() {
+    let mut socket = Socket::small()?;
+    if !table_notes(&mut socket, IPV4, NAME)?.is_some_and(|notes| is_ours(&notes)) {
         return Ok(socket);
     }
     let mut batch = Batch::default();
@@ -82,7 +83,7 @@ pub fn remove_resolver() -> Result<impl Send + 'static> {
 
 /// The redirect in the calling thread's network namespace; None if there is none of ours, or it is not whole.
 pub fn resolver_found() -> Result<Option<Redirect>> {
-    match found(&mut Socket::open()?)? {
+    match found(&mut Socket::small()?)? {
         Found::Leads(to) => Ok(Some(to)),
         Found::Nothing | Found::Broken => Ok(None),
     }
@@ -113,9 +114,17 @@ fn found(socket: &mut Socket) -> Result<Found> {
 /// In the table's comment.
 const BY_NETWORK: &str = " by-network";
 
+/// How the comment of every one of our redirects begins.
+const MARK: &str = "owner=pontoon";
+
+/// Does a table with these notes bear our mark?
+fn is_ours(notes: &[u8]) -> bool {
+    notes.windows(MARK.len()).any(|part| part == MARK.as_bytes())
+}
+
 fn comment(redirect: Redirect) -> String {
     let more = if redirect.by_network { BY_NETWORK } else { "" };
-    format!("owner=pontoon layout=1{more} port={}", redirect.port)
+    format!("{MARK} layout=1{more} port={}", redirect.port)
 }
 
 fn table(redirect: Redirect) -> Table {
