@@ -97,9 +97,15 @@ impl Error {
         let kind = match error.raw_os_error() {
             Some(libc::ENOENT | libc::ESRCH | libc::ENODEV) => Kind::NotFound,
             Some(libc::EEXIST | libc::EADDRINUSE | libc::EBUSY) => Kind::Conflict,
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM | libc::EDQUOT | libc::EXFULL) => {
-                Kind::Exhausted
-            }
+            Some(
+                libc::EMFILE
+                | libc::ENFILE
+                | libc::ENOSPC
+                | libc::ENOMEM
+                | libc::ENOBUFS
+                | libc::EDQUOT
+                | libc::EXFULL,
+            ) => Kind::Exhausted,
             Some(libc::EPERM | libc::EACCES | libc::EROFS) => Kind::Denied,
             Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT) => {
                 Kind::Unsupported

@@ -19,6 +19,7 @@ mod fight;
 mod firewalls;
 mod first_packet;
 mod flush;
+mod fragments;
 mod frames;
 mod handover;
 mod hostile;

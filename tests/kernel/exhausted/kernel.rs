@@ -21,11 +21,11 @@ pub fn end(strace: &mut Child) {
     let _ = strace.wait();
 }
 
-/// The n-th message to the kernel, of any thread, is refused with ENOMEM.
-fn without_memory(w: &World, nth: u32, work: impl FnOnce()) {
+/// The n-th call of this kind, of any thread, is refused so.
+fn without_memory(w: &World, (call, error): (&str, &str), nth: u32, work: impl FnOnce()) {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-q", "-o", "/dev/null", "-e", "trace=sendto", "-e"]);
-    strace.arg(format!("inject=sendto:error=ENOMEM:when={nth}")).args(["-p", &w.daemon.pid().to_string()]);
+    strace.args(["-f", "-q", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+    strace.arg(format!("inject={call}:error={error}:when={nth}")).args(["-p", &w.daemon.pid().to_string()]);
     let mut strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace");
     until_traced(w, strace.id());
     work();
@@ -40,24 +40,31 @@ fn memory_of_the_kernel() {
         let body =
             json!({"name": "b", "networks": [{"network": "n"}], "ports": [{"host_port": 9000, "port": 80}]});
         let before = picture(w);
-        let (mut refusals, mut nth) = (0, 1);
-        loop {
-            let mut outcome = None;
-            without_memory(w, nth, || outcome = Some(w.daemon.try_call("Sandbox.Create", &body)));
-            match outcome.expect("an outcome") {
-                Err(error) => {
-                    refusals += 1;
-                    assert_eq!(error["kind"], "exhausted", "message {nth}: {error}");
-                    soon(3000, &format!("message {nth}: nothing is half-made"), || picture(w) == before);
+        // Messages to it (netlink, nftables), and what makes a namespace.
+        for (what, least) in
+            [(("sendto", "ENOMEM"), 3), (("sendto", "ENOBUFS"), 3), (("unshare", "ENOMEM"), 1)]
+        {
+            let (mut refusals, mut nth) = (0, 1);
+            loop {
+                let mut outcome = None;
+                without_memory(w, what, nth, || outcome = Some(w.daemon.try_call("Sandbox.Create", &body)));
+                match outcome.expect("an outcome") {
+                    Err(error) => {
+                        refusals += 1;
+                        assert_eq!(error["kind"], "exhausted", "{what:?} {nth}: {error}");
+                        soon(3000, &format!("{what:?} {nth}: nothing is half-made"), || picture(w) == before);
+                    }
+                    // So many make a sandbox; what comes later is no part of it.
+                    Ok(_) => break,
                 }
-                // So many messages make a sandbox; what comes later is no part of it.
-                Ok(_) => break,
+                assert!(nth < 60, "refused again and again");
+                nth += 1;
             }
-            assert!(nth < 60, "refused again and again");
-            nth += 1;
+            assert!(refusals >= least, "{refusals} of {what:?} were refused");
+            running.goes_on(w);
+            assert!(w.look("b").place.ping(&running.a.ip, "2"));
+            w.remove("b");
+            soon(3000, "b is gone", || picture(w) == before);
         }
-        assert!(refusals >= 3, "{refusals} messages were refused");
-        running.goes_on(w);
-        assert!(w.look("b").place.ping(&running.a.ip, "2"));
     });
 }
