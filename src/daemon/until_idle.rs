@@ -4,6 +4,7 @@ use super::Config;
 use crate::{
     engine::Engine,
     model::{Command, command::Filters},
+    store,
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -58,8 +59,9 @@ fn close(lock: &Path) -> Option<Closed> {
 
 /// Takes the ledger and empty folders away; whatever else somebody put there stays.
 pub fn vanish(config: &Config) {
-    let files = [config.root.join("state.redb"), config.run.join("log")];
-    for file in files.iter().chain(&super::home::notes(config)).filter(|file| file.exists()) {
+    let ledger = store::files(&super::ledger_file(&config.root));
+    let log = config.run.join("log");
+    for file in ledger.iter().chain([&log]).chain(&super::home::notes(config)).filter(|file| file.exists()) {
         told(file, fs::remove_file(file));
     }
     for folder in [&config.root, &config.run] {

@@ -35,6 +35,11 @@ pub(super) fn beside(ledger: &Path) -> PathBuf {
     ledger.with_extension("last")
 }
 
+/// All that lies on the disk for the ledger at this path.
+pub fn files(ledger: &Path) -> [PathBuf; 2] {
+    [ledger.to_owned(), beside(ledger)]
+}
+
 impl Last {
     /// What was acknowledged of the ledger at `path`, if that is known, and where the next is noted.
     pub(super) fn open(path: &Path) -> (Self, Option<Acknowledged>) {

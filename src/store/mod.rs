@@ -18,6 +18,7 @@ use crate::{
 pub use again::Reader;
 pub use aside::{kept_aside, remedy, set_aside};
 pub use examine::examine;
+pub use last::files;
 pub use open::SCHEMA;
 pub use redb_ledger::{RedbLedger, Told};
 use std::{
